@@ -1,0 +1,128 @@
+//! The shapes a provider's answer arrives in, made one: code, text, fields, cause.
+//!
+//! JSON of either system (arrays, Composite, SaveResult, HubSpot's nested errors), JSON inside a text, also cut
+//! off; `CODE: text` of client libraries, `CODE:text:fields --` of Bulk results, `first error: CODE, text: [fields]`
+//! of Apex. What cannot be read stays a text.
+
+mod json;
+mod text;
+
+pub(super) use text::between;
+
+use crate::classify::{Failure, System, hubspot, salesforce};
+
+/// One error as the provider told it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ProviderError {
+    /// In upper case, without name space; absent when none was told.
+    pub(super) code: Option<String>,
+    /// The provider's text, without what a library put around it.
+    pub(super) message: String,
+    /// Fields or properties as named.
+    pub(super) fields: Vec<String>,
+    /// The innermost code of a nested failure.
+    pub(super) cause_code: Option<String>,
+    /// The innermost text of a nested failure.
+    pub(super) cause_message: Option<String>,
+    /// The rule and the first record of a Salesforce duplicate result.
+    pub(super) duplicate: Option<DuplicateResult>,
+    /// The text without mark-up and line feeds, quotes straight.
+    pub(super) cleaned: String,
+    /// The same in lower case (ASCII: the same offsets).
+    pub(super) folded: String,
+}
+
+/// What `duplicateResult` tells beside the text.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DuplicateResult {
+    pub(super) rule: Option<String>,
+    pub(super) object_type: Option<String>,
+    pub(super) record_id: Option<String>,
+}
+
+/// What is looked at of a text; the rest of a longer one decides nothing.
+const READ_BYTES: usize = 16 * 1024;
+
+/// All errors that a failure names, at least one.
+pub(super) fn parse(failure: &Failure) -> Vec<ProviderError> {
+    let told = normalise_code(failure.code.as_deref());
+    let raw = failure.raw.as_deref().unwrap_or_default();
+    let text = if failure.message.is_empty() {
+        raw
+    } else {
+        &failure.message
+    };
+    let mut errors = json::errors_in(text, failure.system);
+    if errors.is_empty() && !failure.message.is_empty() {
+        errors = json::errors_in(raw, failure.system);
+        // The raw answer counts when it is about the same text; then it may know more causes and the duplicates.
+        if !errors.iter().any(|error| error.message == failure.message) {
+            errors.clear();
+        }
+    }
+    if errors.is_empty() {
+        errors = text::errors_in(text, failure.system, told.as_deref());
+    }
+    for error in &mut errors {
+        complete(error, failure, told.as_deref());
+    }
+    errors
+}
+
+/// Fills in what the failure told beside the text, and what the text alone tells.
+fn complete(error: &mut ProviderError, failure: &Failure, told: Option<&str>) {
+    let known = |code: &str| is_code(failure.system, code);
+    match (&error.code, told) {
+        // The code that the engine told is the outermost, unless it says nothing and the text has a real one.
+        (Some(found), Some(told)) if known(told) && !is_general(told) && !known(found) => {
+            error.code = Some(told.to_owned())
+        }
+        (None, Some(told)) => error.code = Some(told.to_owned()),
+        _ => {}
+    }
+    error.cleaned = text::clean(text::head(&error.message, READ_BYTES));
+    error.folded = error.cleaned.to_ascii_lowercase();
+    if error.cause_code.is_none() {
+        text::find_cause(error, failure.system);
+    }
+    if error.fields.is_empty() {
+        error.fields = if failure.fields.is_empty() {
+            text::fields_in(error, failure.system)
+        } else {
+            failure.fields.clone()
+        };
+    }
+    error.fields.retain(|field| !field.trim().is_empty());
+}
+
+/// Codes by which HubSpot and client libraries say no more than that something is wrong.
+fn is_general(code: &str) -> bool {
+    matches!(
+        code,
+        "VALIDATION_ERROR"
+            | "BATCH_VALIDATION_ERROR"
+            | "BAD_REQUEST"
+            | "ERROR"
+            | "UNKNOWN"
+            | "FORBIDDEN"
+            | "NOT_FOUND"
+            | "CONFLICT"
+    )
+}
+
+fn is_code(system: System, code: &str) -> bool {
+    match system {
+        System::Salesforce => salesforce::is_code(code),
+        System::Hubspot => hubspot::is_code(code),
+    }
+}
+
+/// A code in upper case without the name space of SOAP (`sf:`); numbers are HTTP statuses, not codes.
+pub(super) fn normalise_code(code: Option<&str>) -> Option<String> {
+    let code = code?.trim();
+    let code = code.rsplit([':', '.']).next().unwrap_or(code).trim();
+    if code.is_empty() || code.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Some(code.to_uppercase().replace([' ', '-'], "_"))
+}

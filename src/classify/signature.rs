@@ -1,0 +1,118 @@
+//! What makes failures the same sync error.
+//!
+//! A signature is direction, refusing system, type and object, and what the category adds. A part that is missing falls back to
+//! code and normalised text. The digest is SHA-256, shortened to 16 bytes, over the parts and the version of the rules.
+
+use sea_orm::ActiveEnum;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::classify::details::{Details, Facts};
+use crate::classify::normalise::normalise;
+use crate::classify::provider_error::ProviderError;
+use crate::classify::{Failure, SIGNATURE_VERSION, SyncErrorCategory, SyncErrorType};
+
+/// A signature with what it holds constant.
+pub(super) struct Signature {
+    pub(super) digest: Uuid,
+    pub(super) fields: Vec<String>,
+    pub(super) details: Details,
+}
+
+pub(super) fn signature(
+    failure: &Failure,
+    error: &ProviderError,
+    error_type: SyncErrorType,
+    facts: &Facts,
+) -> Signature {
+    use SyncErrorCategory::*;
+    let mut fields = facts.comparable_fields();
+    let category = error_type.category();
+    let by_field = !fields.is_empty();
+    let added = match category {
+        Associations => facts.blocking_key(),
+        Duplicates => by_field
+            .then(|| facts.value.as_ref())
+            .flatten()
+            .map(|value| vec!["value".into(), value.to_lowercase()]),
+        Permissions => (by_field || facts.object.is_some()).then(Vec::new),
+        Picklists | PropertyMappings | PropertyValues => by_field.then(Vec::new),
+        CustomCode | Other => None,
+    };
+    if matches!(category, CustomCode | Other) {
+        fields.clear();
+    }
+    let complete = added.is_some();
+    let added = added.unwrap_or_else(|| fallback(failure, error, facts, category));
+    let details = facts.details(failure, error_type, complete);
+    let mut parts: Vec<&str> = vec![facts.object.as_deref().unwrap_or_default()];
+    parts.extend(fields.iter().map(String::as_str));
+    parts.push("");
+    parts.extend(added.iter().map(String::as_str));
+    Signature {
+        digest: digest(failure, error_type, &parts),
+        fields,
+        details,
+    }
+}
+
+/// Code and normalised text; of automation also the component, which may be what the text quotes.
+fn fallback(
+    failure: &Failure,
+    error: &ProviderError,
+    facts: &Facts,
+    category: SyncErrorCategory,
+) -> Vec<String> {
+    let text = normalise(&error.cleaned, &own_facts(failure));
+    let first = match category {
+        SyncErrorCategory::CustomCode => facts.component.as_deref(),
+        _ => error.code.as_deref(),
+    };
+    vec![first.unwrap_or_default().to_lowercase(), text]
+}
+
+/// What the failure says of its own records: it may stand in the provider's text.
+fn own_facts(failure: &Failure) -> Vec<&str> {
+    let records = [&failure.hubspot_record, &failure.salesforce_record];
+    let related = [&failure.existing_record, &failure.blocking_record];
+    let of_records = records
+        .into_iter()
+        .flatten()
+        .flat_map(|record| [record.record_id.as_deref(), record.name.as_deref()]);
+    let of_related = related.into_iter().flatten().flat_map(|record| {
+        let external = record
+            .external_id
+            .as_ref()
+            .map(|external| external.value.as_str());
+        [
+            record.record_id.as_deref(),
+            record.name.as_deref(),
+            external,
+        ]
+    });
+    of_records
+        .flatten()
+        .chain(of_related.flatten())
+        .chain(failure.value.as_deref())
+        .collect()
+}
+
+fn digest(failure: &Failure, error_type: SyncErrorType, parts: &[&str]) -> Uuid {
+    let mut hash = Sha256::new();
+    hash.update(SIGNATURE_VERSION.to_be_bytes());
+    for number in [
+        failure.direction.to_value(),
+        failure.system.to_value(),
+        error_type.to_value(),
+    ] {
+        hash.update(number.to_be_bytes());
+    }
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let hash: [u8; 32] = hash.finalize().into();
+    let mut short = [0; 16];
+    short.copy_from_slice(&hash[..16]);
+    Uuid::from_bytes(short)
+}

@@ -1,0 +1,66 @@
+//! A simulated engine for looking around: two portals, all eight categories, real-looking failures. It uses nothing
+//! but the public API over HTTP, as any engine does.
+
+mod engine;
+mod scenario;
+
+use std::net::SocketAddr;
+
+use chrono::{Duration, Utc};
+
+use crate::kernel::auth;
+use crate::kernel::error::Result;
+
+pub use engine::run;
+
+/// The portals of the demo.
+pub const PORTALS: [i64; 2] = [1001, 1002];
+
+/// One token for each kind of user.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// For front ends.
+    pub read: String,
+    /// For operators.
+    pub manage: String,
+    /// For engines.
+    pub report: String,
+}
+
+impl Tokens {
+    /// Signs tokens for both portals, good for a day.
+    pub fn sign(secret: &[u8]) -> Result<Self> {
+        let portals = PORTALS.map(|id| id.to_string());
+        let sign = |subject: &str, scope: &str| {
+            auth::sign(
+                secret,
+                subject,
+                &portals,
+                scope,
+                Utc::now() + Duration::days(1),
+            )
+        };
+        Ok(Self {
+            read: sign("demo-dashboard", "sync-health:read")?,
+            manage: sign("demo-operator", "sync-health:manage")?,
+            report: sign("demo-engine", "sync-health:report")?,
+        })
+    }
+}
+
+/// What the demo prints: where it is, how to get in, and a command that shows something when pasted.
+pub fn greeting(address: SocketAddr, tokens: &Tokens) -> String {
+    let Tokens {
+        read,
+        manage,
+        report,
+    } = tokens;
+    let query = "{ portal(hubId: 1001) { name categories { title openErrorCount affectedRecordCount } \
+        syncErrors(first: 5, orderBy: {field: AFFECTED_RECORD_COUNT}) { totalCount nodes { title affectedRecordCount message } } } }";
+    format!(
+        "Sync Health demo on http://{address}/graphql (portals 1001 and 1002; Ctrl-C ends it and removes its data)\n\n\
+         read token:    {read}\n\nmanage token:  {manage}\n\nreport token:  {report}\n\n\
+         Paste this into another terminal:\n\n\
+         curl -s http://{address}/graphql -H 'Content-Type: application/json' \\\n  -H 'Authorization: Bearer {read}' \\\n  -d '{{\"query\":\"{query}\"}}'\n"
+    )
+}

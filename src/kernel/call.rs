@@ -1,0 +1,35 @@
+//! One GraphQL operation on its way through the house: who asks, what it reads, what it may write to.
+
+use async_graphql::Context;
+
+use crate::kernel::auth::Viewer;
+use crate::kernel::clock::{Clock, Micros};
+use crate::kernel::db::{Db, Snapshot};
+use crate::kernel::error::{Error, Result};
+
+/// What every resolver finds in its context.
+#[derive(Debug)]
+pub struct Call {
+    /// Who asks.
+    pub viewer: Viewer,
+    /// What this operation reads.
+    pub snapshot: Snapshot,
+    /// What a mutation writes to.
+    pub db: Db,
+    /// Where "now" comes from.
+    pub clock: Clock,
+}
+
+impl Call {
+    /// The call of a resolver.
+    pub fn of<'a>(ctx: &Context<'a>) -> Result<&'a Self> {
+        ctx.data::<std::sync::Arc<Self>>()
+            .map(AsRef::as_ref)
+            .map_err(|_| Error::Internal("an operation was executed without its call".into()))
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> Micros {
+        self.clock.now()
+    }
+}

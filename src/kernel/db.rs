@@ -1,0 +1,405 @@
+//! The two databases behind one face: pools, a consistent snapshot for reading, a transaction for writing, and
+//! bulk statements that cost one round trip whatever their number of rows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sea_query::extension::postgres::PgFunc;
+use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, Value};
+use sea_orm::{
+    ColumnTrait, ColumnType, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
+    DatabaseTransaction, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable,
+    ModelTrait, PrimaryKeyToColumn, SqliteTransactionMode, Statement, StatementBuilder,
+    TransactionOptions, TransactionTrait,
+};
+use tokio::sync::Mutex;
+
+use crate::kernel::config::Config;
+use crate::kernel::error::{Error, Result};
+
+/// The connections of one server.
+///
+/// Reading and writing have pools of their own: SQLite has one writer and many readers, and on PostgreSQL the
+/// readers' connections are read-only and see one snapshot per transaction.
+#[derive(Debug, Clone)]
+pub struct Db {
+    read: DatabaseConnection,
+    write: DatabaseConnection,
+}
+
+/// How long a request waits for a connection before it is answered UNAVAILABLE.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long SQLite waits for a lock that another process holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much of a SQLite file is read through the page cache of the operating system.
+const MMAP_BYTES: &str = "268435456";
+/// Key of the advisory lock under which PostgreSQL is migrated; any number that no other program uses.
+const MIGRATION_LOCK: i64 = 0x53_59_4e_43_48_4c_54_48;
+/// SQLite's default limit of parameters in a statement.
+const SQLITE_PARAMETERS: usize = 32_766;
+
+impl Db {
+    /// Connects. A SQLite file is created where it is missing.
+    pub async fn connect(config: &Config) -> Result<Self> {
+        let url = config.database_url.as_str();
+        let sqlite = url.starts_with("sqlite:");
+        let mut write = ConnectOptions::new(url);
+        write
+            .sqlx_logging(false)
+            .test_before_acquire(false)
+            .acquire_timeout(ACQUIRE_TIMEOUT);
+        write.map_sqlx_sqlite_opts(|options| {
+            use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+            options
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Normal)
+                .busy_timeout(BUSY_TIMEOUT)
+                .pragma("mmap_size", MMAP_BYTES)
+        });
+        let mut read = write.clone();
+        write.max_connections(if sqlite {
+            1
+        } else {
+            config.database_connections
+        });
+        read.max_connections(config.database_connections);
+        read.map_sqlx_postgres_opts(|options| {
+            options.options([
+                ("default_transaction_isolation", "repeatable read"),
+                ("default_transaction_read_only", "on"),
+            ])
+        });
+        let write = Database::connect(write).await?;
+        let read = Database::connect(read).await?;
+        Ok(Self { read, write })
+    }
+
+    /// Which dialect it speaks.
+    pub fn backend(&self) -> DbBackend {
+        self.read.get_database_backend()
+    }
+
+    /// Brings the tables up to date; on PostgreSQL one process at a time, under an advisory lock.
+    pub async fn migrate(&self) -> Result<()> {
+        if self.backend() == DbBackend::Postgres {
+            let lock = self.write.begin().await?;
+            let sql = "SELECT pg_advisory_xact_lock($1)";
+            lock.query_one_raw(Statement::from_sql_and_values(
+                DbBackend::Postgres,
+                sql,
+                [MIGRATION_LOCK.into()],
+            ))
+            .await?;
+            Migrator::up(&self.write, None).await?;
+            lock.commit().await?;
+        } else {
+            Migrator::up(&self.write, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether it answers and its tables are up to date.
+    pub async fn is_ready(&self) -> Result<bool> {
+        match Migrator::get_pending_migrations(&self.write).await {
+            Ok(pending) => Ok(pending.is_empty()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A snapshot for one request; nothing happens before its first statement.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            db: self.clone(),
+            transaction: Mutex::new(None),
+            statements: AtomicU32::new(0),
+        }
+    }
+
+    /// Begins to write. On SQLite the write lock is taken at once: a transaction that reads first could not get it later.
+    pub async fn begin(&self) -> Result<DatabaseTransaction> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        let options = if self.backend() == DbBackend::Sqlite {
+            options
+        } else {
+            TransactionOptions::default()
+        };
+        Ok(self.write.begin_with_options(options).await?)
+    }
+
+    /// Closes the pools.
+    pub async fn close(self) -> Result<()> {
+        self.read.close().await?;
+        Ok(self.write.close().await?)
+    }
+}
+
+/// What one request reads: all of it as of one instant, from its first statement on.
+#[derive(Debug)]
+pub struct Snapshot {
+    db: Db,
+    transaction: Mutex<Option<Arc<DatabaseTransaction>>>,
+    statements: AtomicU32,
+}
+
+impl Snapshot {
+    /// Which dialect it speaks.
+    pub fn backend(&self) -> DbBackend {
+        self.db.backend()
+    }
+
+    /// Statements so far, for the request's log line.
+    pub fn statement_count(&self) -> u32 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    /// What is read next is as of a new instant: after a mutation wrote something.
+    pub async fn renew(&self) {
+        self.transaction.lock().await.take();
+    }
+
+    async fn transaction(&self) -> Result<Arc<DatabaseTransaction>> {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        let mut transaction = self.transaction.lock().await;
+        if let Some(begun) = &*transaction {
+            return Ok(begun.clone());
+        }
+        let begun = Arc::new(self.db.read.begin().await?);
+        *transaction = Some(begun.clone());
+        Ok(begun)
+    }
+
+    /// All rows of a statement.
+    pub async fn all<M: FromQueryResult>(
+        &self,
+        statement: &impl StatementBuilder,
+    ) -> Result<Vec<M>> {
+        self.all_raw(StatementBuilder::build(statement, &self.backend()))
+            .await
+    }
+
+    /// All rows of a statement written by hand.
+    pub async fn all_raw<M: FromQueryResult>(&self, statement: Statement) -> Result<Vec<M>> {
+        let rows = self.transaction().await?.query_all_raw(statement).await?;
+        Ok(rows
+            .iter()
+            .map(|row| M::from_query_result(row, ""))
+            .collect::<Result<_, DbErr>>()?)
+    }
+
+    /// The first row of a statement.
+    pub async fn one<M: FromQueryResult>(
+        &self,
+        statement: &impl StatementBuilder,
+    ) -> Result<Option<M>> {
+        Ok(self.all(statement).await?.into_iter().next())
+    }
+}
+
+/// `column IN (…)` as one parameter on PostgreSQL, so that the text of a statement does not depend on the number.
+pub fn is_in(
+    backend: DbBackend,
+    column: impl sea_orm::sea_query::IntoColumnRef + Clone,
+    array: ArrayType,
+    values: Vec<Value>,
+) -> Expr {
+    match backend {
+        DbBackend::Postgres => Expr::col(column).eq(PgFunc::any(Expr::val(Value::Array(
+            array,
+            Some(Box::new(values)),
+        )))),
+        _ => Expr::col(column).is_in(values),
+    }
+}
+
+/// Writes rows: inserts the new, replaces those whose primary key exists.
+///
+/// PostgreSQL gets one array per column (`UNNEST`), SQLite lists of values: each one statement for up to about
+/// a thousand rows.
+pub async fn upsert<E>(transaction: &DatabaseTransaction, rows: &[E::Model]) -> Result<()>
+where
+    E: EntityTrait,
+    E::Model: ModelTrait<Entity = E> + Sync,
+{
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<&str> = E::PrimaryKey::iter()
+        .map(|key| key.into_column().as_str())
+        .collect();
+    let set: Vec<String> = E::Column::iter()
+        .map(|column| column.as_str())
+        .filter(|name| !keys.contains(name))
+        .map(|name| format!("{name} = excluded.{name}"))
+        .collect();
+    let conflict = format!(
+        "ON CONFLICT ({}) DO UPDATE SET {}",
+        keys.join(", "),
+        set.join(", ")
+    );
+    insert::<E>(transaction, rows, &conflict).await
+}
+
+/// Inserts rows with a clause `ON CONFLICT …` (or nothing).
+pub async fn insert<E>(
+    transaction: &DatabaseTransaction,
+    rows: &[E::Model],
+    conflict: &str,
+) -> Result<()>
+where
+    E: EntityTrait,
+    E::Model: ModelTrait<Entity = E> + Sync,
+{
+    for statement in statements::<E>(transaction.get_database_backend(), rows, conflict)? {
+        transaction.execute_raw(statement).await?;
+    }
+    Ok(())
+}
+
+/// Inserts rows with a clause `ON CONFLICT … RETURNING …`; answers what that returns.
+pub async fn insert_returning<E, M>(
+    transaction: &DatabaseTransaction,
+    rows: &[E::Model],
+    clause: &str,
+) -> Result<Vec<M>>
+where
+    E: EntityTrait,
+    E::Model: ModelTrait<Entity = E> + Sync,
+    M: FromQueryResult,
+{
+    let mut returned = Vec::new();
+    for statement in statements::<E>(transaction.get_database_backend(), rows, clause)? {
+        for row in transaction.query_all_raw(statement).await? {
+            returned.push(M::from_query_result(&row, "")?);
+        }
+    }
+    Ok(returned)
+}
+
+fn statements<E>(backend: DbBackend, rows: &[E::Model], conflict: &str) -> Result<Vec<Statement>>
+where
+    E: EntityTrait,
+    E::Model: ModelTrait<Entity = E>,
+{
+    let columns = E::Column::iter().count();
+    rows.chunks(SQLITE_PARAMETERS / columns)
+        .map(|rows| match backend {
+            DbBackend::Postgres => unnest::<E>(rows, conflict),
+            _ => Ok(values::<E>(rows, conflict)),
+        })
+        .collect()
+}
+
+fn column_list<E: EntityTrait>() -> String {
+    E::Column::iter()
+        .map(|c| c.as_str().to_owned())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn values<E>(rows: &[E::Model], conflict: &str) -> Statement
+where
+    E: EntityTrait,
+    E::Model: ModelTrait<Entity = E>,
+{
+    let row = format!("({})", vec!["?"; E::Column::iter().count()].join(","));
+    let table = E::default().table_name().to_owned();
+    let sql = format!(
+        "INSERT INTO {table} ({}) VALUES {} {conflict}",
+        column_list::<E>(),
+        vec![row; rows.len()].join(",")
+    );
+    let values = rows
+        .iter()
+        .flat_map(|row| E::Column::iter().map(|column| row.get(column)));
+    Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
+}
+
+/// Arrays hold no null here (the driver's binding has none), so an absent value travels as one that no column
+/// holds and `NULLIF` turns it back.
+fn unnest<E>(rows: &[E::Model], conflict: &str) -> Result<Statement>
+where
+    E: EntityTrait,
+    E::Model: ModelTrait<Entity = E>,
+{
+    let mut select = Vec::new();
+    let mut arrays = Vec::new();
+    let mut bound = Vec::new();
+    for (position, column) in E::Column::iter().enumerate() {
+        let definition = column.def();
+        let (array, sql_type, absent, literal) = match definition.get_column_type() {
+            ColumnType::SmallInteger => (
+                ArrayType::SmallInt,
+                "smallint",
+                Value::SmallInt(Some(i16::MIN)),
+                "'-32768'",
+            ),
+            ColumnType::Integer => (
+                ArrayType::Int,
+                "integer",
+                Value::Int(Some(i32::MIN)),
+                "'-2147483648'",
+            ),
+            ColumnType::BigInteger => (
+                ArrayType::BigInt,
+                "bigint",
+                Value::BigInt(Some(i64::MIN)),
+                "'-9223372036854775808'",
+            ),
+            ColumnType::Boolean => (ArrayType::Bool, "boolean", Value::Bool(Some(false)), ""),
+            ColumnType::Text | ColumnType::String(_) => (
+                ArrayType::String,
+                "text",
+                Value::String(Some(String::new())),
+                "''",
+            ),
+            ColumnType::Uuid => (
+                ArrayType::Uuid,
+                "uuid",
+                Value::Uuid(Some(uuid::Uuid::nil())),
+                "",
+            ),
+            other => {
+                return Err(Error::Internal(format!(
+                    "no array for a column of type {other:?}"
+                )));
+            }
+        };
+        let values = rows.iter().map(|row| row.get(column)).map(|value| {
+            if value == value.as_null() {
+                absent.clone()
+            } else {
+                value
+            }
+        });
+        bound.push(Value::Array(array, Some(Box::new(values.collect()))));
+        arrays.push(format!("${}::{sql_type}[]", position + 1));
+        let nullable = definition.is_null() && !literal.is_empty();
+        select.push(if nullable {
+            format!("NULLIF(c{position}, {literal})")
+        } else {
+            format!("c{position}")
+        });
+    }
+    let aliases: Vec<String> = (0..select.len())
+        .map(|position| format!("c{position}"))
+        .collect();
+    let sql = format!(
+        "INSERT INTO {} ({}) SELECT {} FROM UNNEST({}) AS rows ({}) {conflict}",
+        E::default().table_name(),
+        column_list::<E>(),
+        select.join(", "),
+        arrays.join(", "),
+        aliases.join(", ")
+    );
+    Ok(Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        sql,
+        bound,
+    ))
+}

@@ -1,0 +1,90 @@
+//! Every size and number that is refused when it is passed, each in this one place.
+//!
+//! `service.limits` tells them to clients and the README lists them; a test holds the three together.
+
+use crate::kernel::error::{Error, Result};
+
+/// One limit: its name as clients read it, its value and the unit of the value.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// The name, in lower camel case.
+    pub name: &'static str,
+    /// The largest value that is accepted.
+    pub value: usize,
+    /// What `value` counts.
+    pub unit: &'static str,
+}
+
+impl Limit {
+    /// Refuses `size` when it passes this limit; `what` names the thing for the message.
+    pub fn check(&self, size: usize, what: &str) -> Result<()> {
+        if size <= self.value {
+            return Ok(());
+        }
+        Err(Error::BadUserInput(format!(
+            "{what} has {size} {}; the limit {} is {}. Send less at a time.",
+            self.unit, self.name, self.value
+        )))
+    }
+}
+
+macro_rules! limits {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal, $value:expr, $unit:literal;)*) => {
+        $($(#[$doc])* pub const $constant: Limit = Limit { name: $name, value: $value, unit: $unit };)*
+        /// All limits, in the order of the README.
+        pub const ALL: &[Limit] = &[$($constant),*];
+    };
+}
+
+limits! {
+    /// A GraphQL document.
+    DOCUMENT_BYTES = "documentBytes", 64 * 1024, "bytes";
+    /// The body of a GraphQL request.
+    GRAPHQL_BODY_BYTES = "graphqlBodyBytes", 2 * 1024 * 1024, "bytes";
+    /// The body of `POST /v1/sync-failures`.
+    NDJSON_BODY_BYTES = "ndjsonBodyBytes", 256 * 1024 * 1024, "bytes";
+    /// One line of that body.
+    NDJSON_LINE_BYTES = "ndjsonLineBytes", 64 * 1024, "bytes";
+    /// Refused lines that an answer to `POST /v1/sync-failures` describes; the count covers all.
+    NDJSON_USER_ERRORS = "ndjsonUserErrors", 1_000, "userErrors";
+    /// Elements of one report.
+    REPORT_ELEMENTS = "reportElements", 1_000, "elements";
+    /// Entries of one page.
+    PAGE_SIZE = "pageSize", 100, "entries";
+    /// Ids in `nodes`.
+    NODE_IDS = "nodeIds", 100, "ids";
+    /// Points of a plot, per category.
+    PLOT_POINTS = "plotPoints", 1_500, "points";
+    /// What a `totalCount` counts to where no counter answers.
+    COUNTED_ENTRIES = "countedEntries", 10_000, "entries";
+    /// Values in one list of a filter.
+    FILTER_VALUES = "filterValues", 100, "values";
+    /// A text to search for.
+    SEARCH_CHARACTERS = "searchCharacters", 200, "characters";
+    /// Portals that one token names.
+    TOKEN_PORTALS = "tokenPortals", 1_000, "portals";
+    /// A token, and with it any request header.
+    TOKEN_BYTES = "tokenBytes", 16 * 1024, "bytes";
+    /// Causes taken from one failure; further ones are dropped.
+    CAUSES_PER_FAILURE = "causesPerFailure", 10, "causes";
+    /// Fields named by one failure.
+    FAILURE_FIELDS = "failureFields", 100, "fields";
+    /// The message of a failure.
+    MESSAGE_CHARACTERS = "messageCharacters", 16_000, "characters";
+    /// The raw answer of a provider.
+    RAW_CHARACTERS = "rawCharacters", 60_000, "characters";
+    /// A code, name, id, property or field of a failure.
+    NAME_CHARACTERS = "nameCharacters", 255, "characters";
+    /// A rejected value.
+    VALUE_CHARACTERS = "valueCharacters", 2_000, "characters";
+    /// A URL.
+    URL_CHARACTERS = "urlCharacters", 500, "characters";
+    /// Distinct rejected values that an error shows.
+    SAMPLE_VALUES = "sampleValues", 10, "values";
+    /// Seconds that `occurredAt` may lie ahead of the server's clock.
+    CLOCK_SKEW_SECONDS = "clockSkewSeconds", 300, "seconds";
+    /// Days for which a report's id is remembered.
+    REPORT_ID_DAYS = "reportIdDays", 7, "days";
+    /// Seconds that one GraphQL operation may take.
+    OPERATION_SECONDS = "operationSeconds", 30, "seconds";
+}

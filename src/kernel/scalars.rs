@@ -1,0 +1,77 @@
+//! The scalars of the contract that GraphQL has not built in.
+
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::kernel::clock::{Micros, instant};
+
+/// An instant in microseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instant(pub Micros);
+
+/// An instant as RFC 3339 writes it, for example "2026-03-01T09:30:00Z". Any offset is read; answers are always
+/// in UTC, with as many digits of the second as are known, at most six.
+#[Scalar(
+    name = "DateTime",
+    specified_by_url = "https://scalars.graphql.org/andimarek/date-time.html"
+)]
+impl ScalarType for Instant {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => parse_instant(text).map(Self).ok_or_else(|| {
+                InputValueError::custom(
+                    "not an instant of RFC 3339, for example \"2026-03-01T09:30:00Z\"",
+                )
+            }),
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.to_string())
+    }
+}
+
+/// Reads an instant of RFC 3339.
+pub fn parse_instant(text: &str) -> Option<Micros> {
+    DateTime::parse_from_rfc3339(text)
+        .ok()
+        .map(|at| at.with_timezone(&Utc).timestamp_micros())
+}
+
+impl<'de> serde::Deserialize<'de> for Instant {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let refused = || {
+            serde::de::Error::custom(
+                "not an instant of RFC 3339, for example \"2026-03-01T09:30:00Z\"",
+            )
+        };
+        parse_instant(&text).map(Self).ok_or_else(refused)
+    }
+}
+
+impl std::fmt::Display for Instant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&instant(self.0).to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    }
+}
+
+/// An absolute URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url(pub String);
+
+/// An absolute URL, as the URL standard writes it.
+#[Scalar(name = "URL", specified_by_url = "https://url.spec.whatwg.org/")]
+impl ScalarType for Url {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) => Ok(Self(text)),
+            other => Err(InputValueError::expected_type(other)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}

@@ -1,0 +1,68 @@
+//! What a mutation refuses: as data, so that the rest of its answer stays.
+
+use async_graphql::{Enum, SimpleObject};
+
+/// Why something was refused, for machines. New codes may come: keep a default branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum UserErrorCode {
+    /// A value that is needed is missing.
+    Required,
+    /// A value that has no meaning here.
+    Invalid,
+    /// A text above its limit.
+    TooLong,
+    /// A list above its limit, or an empty one.
+    TooMany,
+    /// A number or an instant outside its range.
+    OutOfRange,
+    /// Nothing of this id exists in the portals that the token names.
+    NotFound,
+}
+
+/// One refused part of an input.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct UserError {
+    /// Where: the path of the value, from "input" on; positions in lists are numbers as texts.
+    /// Null when no single value is at fault.
+    pub field: Option<Vec<String>>,
+    /// Why, for machines.
+    pub code: UserErrorCode,
+    /// Why and what to do, in English, for developers.
+    pub message: String,
+    /// Position of the refused element in the input's list, from 0; null outside of lists.
+    pub element_index: Option<i32>,
+}
+
+impl UserError {
+    /// An error of a value below `input`.
+    pub fn new(code: UserErrorCode, path: &[&str], message: impl Into<String>) -> Self {
+        let field = std::iter::once("input")
+            .chain(path.iter().copied())
+            .map(str::to_owned)
+            .collect();
+        Self {
+            field: Some(field),
+            code,
+            message: message.into(),
+            element_index: None,
+        }
+    }
+
+    /// The error moved to element `index` of `list`: its path continues below that element.
+    pub fn in_element(mut self, list: &str, index: usize) -> Self {
+        if let Some(field) = &mut self.field {
+            field.splice(1..1, [list.to_owned(), index.to_string()]);
+        }
+        self.element_index = i32::try_from(index).ok();
+        self
+    }
+
+    /// The portal that `hubId` names does not exist, or the token does not name it.
+    pub fn unknown_portal() -> Self {
+        Self::new(
+            UserErrorCode::NotFound,
+            &["hubId"],
+            "No portal with this Hub ID exists in the portals that the token names.",
+        )
+    }
+}

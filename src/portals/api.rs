@@ -1,0 +1,465 @@
+//! The GraphQL objects of portals.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+
+use crate::classify::SyncErrorCategory;
+use crate::kernel::auth::{Read, Scope};
+use crate::kernel::call::Call;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::global_id::{GlobalId, Kind};
+use crate::kernel::limits;
+use crate::kernel::page::{Connection, Cursor, Page, PageArguments, TotalCount};
+use crate::kernel::scalars::{Instant, Url};
+use crate::portals::store::{self, PortalList, PortalRow};
+use crate::portals::tables::portal_changes;
+use crate::portals::{Locale, SuspensionReason, SyncState};
+use crate::sync_errors::api::{
+    CategorySummary, ErrorListArguments, Interval, SyncError, SyncErrorEvent, SyncErrorEventFilter,
+    SyncErrorEventKind, SyncErrorFilter, SyncErrorOrder, SyncErrorStatus, TrendPoint,
+};
+use crate::sync_errors::{feed, list, trend};
+
+/// A HubSpot account (Hub ID) that is connected to one Salesforce org: the tenant. One that the token names exists
+/// from the start, empty.
+pub struct Portal {
+    pub(crate) scope: Scope<Read>,
+    pub(crate) row: Arc<PortalRow>,
+}
+
+impl Portal {
+    /// The portal of a scope; `None` when it does not exist.
+    pub async fn load(call: &Call, scope: Scope<Read>) -> Result<Option<Self>> {
+        Ok(store::find(call, &scope)
+            .await?
+            .map(|row| Self { scope, row }))
+    }
+
+    /// The portals of several scopes, as far as they exist.
+    pub async fn load_many(call: &Call, scopes: Vec<Scope<Read>>) -> Result<Vec<Self>> {
+        let rows = store::find_many(call, &scopes).await?;
+        let row = |scope: &Scope<Read>| {
+            rows.iter()
+                .find(|row| row.portal.hub_id == scope.hub_id())
+                .cloned()
+        };
+        Ok(scopes
+            .into_iter()
+            .filter_map(|scope| {
+                Some(Self {
+                    row: row(&scope)?,
+                    scope,
+                })
+            })
+            .collect())
+    }
+}
+
+/// A HubSpot account (Hub ID) that is connected to one Salesforce org: the tenant. One that the token names exists
+/// from the start, empty.
+#[Object]
+impl Portal {
+    /// Global id.
+    pub async fn id(&self) -> ID {
+        GlobalId::encode(Kind::Portal, self.scope.hub_id(), &[])
+    }
+
+    /// HubSpot's number of the account (its API says portalId); an ID because it may pass 2^31.
+    async fn hub_id(&self) -> ID {
+        ID(self.scope.hub_id().to_string())
+    }
+
+    /// The name set by `configurePortal`; null when not set.
+    async fn name(&self) -> Option<&str> {
+        self.row.portal.name.as_deref()
+    }
+
+    /// The zone of days and digests, a name of the IANA time zone database; UTC until configured.
+    async fn time_zone(&self) -> &str {
+        &self.row.portal.time_zone
+    }
+
+    /// The language of our own texts where none is asked for; EN until configured.
+    async fn locale(&self) -> Locale {
+        self.row.portal.locale
+    }
+
+    /// Where the portal's HubSpot app is; it differs by region. https://app.hubspot.com until configured.
+    async fn hubspot_app_url(&self) -> Url {
+        Url(self.row.portal.hubspot_app_url.clone())
+    }
+
+    /// The connected org's own URL; null until configured or reported: then Salesforce's `RecordRef.url` is null too.
+    async fn salesforce_instance_url(&self) -> Option<Url> {
+        self.row.portal.salesforce_instance_url.clone().map(Url)
+    }
+
+    /// The connected user, whose permissions the card PERMISSIONS is about; null until reported.
+    async fn salesforce_username(&self) -> Option<&str> {
+        self.row.portal.salesforce_username.as_deref()
+    }
+
+    /// Whether the portal syncs at present, as last reported; ACTIVE until then.
+    async fn sync_state(&self) -> SyncState {
+        self.row.portal.sync_state
+    }
+
+    /// Since when and why it does not sync; null while ACTIVE.
+    async fn suspension(&self) -> Option<Suspension> {
+        let portal = &self.row.portal;
+        let since = portal.suspended_since.map(Instant)?;
+        Some(Suspension {
+            reason: portal
+                .suspension_reason
+                .unwrap_or(SuspensionReason::Unknown),
+            since,
+        })
+    }
+
+    /// The cards: always all eight, in the order of the enum.
+    async fn categories(&self) -> Vec<CategorySummary> {
+        SyncErrorCategory::all()
+            .map(|name| self.card(name))
+            .collect()
+    }
+
+    /// One card.
+    async fn category(
+        &self,
+        #[graphql(desc = "Which one.")] name: SyncErrorCategory,
+    ) -> CategorySummary {
+        self.card(name)
+    }
+
+    /// The sync errors of all cards. A page that is ordered by anything but FIRST_SEEN_AT can miss errors that move
+    /// meanwhile: walk a whole list by FIRST_SEEN_AT, DESC.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the arguments of the contract"
+    )]
+    async fn sync_errors(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "How many from the front, 1 to 100; 50 when neither first nor last is given."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Only entries behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100. Not together with first.")] last: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
+        #[graphql(
+            desc = "Only errors in one of these; [] and null: any.",
+            default_with = "list::default_statuses()"
+        )]
+        statuses: Option<Vec<SyncErrorStatus>>,
+        #[graphql(
+            desc = "Only errors that all given keys hold for.",
+            default_with = "Some(SyncErrorFilter::default())"
+        )]
+        filter: Option<SyncErrorFilter>,
+        #[graphql(
+            desc = "The order of the list.",
+            default_with = "Some(SyncErrorOrder::default())"
+        )]
+        order_by: Option<SyncErrorOrder>,
+    ) -> Result<Connection<SyncError>> {
+        let page = PageArguments {
+            first,
+            after,
+            last,
+            before,
+        };
+        list::connection(
+            ctx,
+            self,
+            ErrorListArguments {
+                page,
+                category: None,
+                statuses,
+                filter,
+                order_by,
+            },
+        )
+        .await
+    }
+
+    /// Where the portal's feed stands in the same snapshot as this answer: what `after` of `syncErrorEvents` takes to
+    /// get only what changed since, with nothing missed between.
+    async fn event_cursor(&self) -> String {
+        feed::cursor(self.row.epoch, self.row.sequence)
+    }
+
+    /// The feed: what happened to the portal's errors, oldest first. CURSOR_EXPIRED when `after` is from another feed or
+    /// ahead of it: query the state again and go on from its `eventCursor`.
+    async fn sync_error_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(
+            desc = "Only events behind this cursor: an `eventCursor` or the cursor of an event. Null: from the beginning."
+        )]
+        after: Option<String>,
+        #[graphql(desc = "Only events of these kinds; [] and null: any.")] kinds: Option<
+            Vec<SyncErrorEventKind>,
+        >,
+        #[graphql(
+            desc = "Only events of errors that all given keys hold for.",
+            default_with = "Some(SyncErrorEventFilter::default())"
+        )]
+        filter: Option<SyncErrorEventFilter>,
+    ) -> Result<Connection<SyncErrorEvent>> {
+        feed::connection(
+            ctx,
+            self,
+            feed::Arguments {
+                first,
+                after,
+                kinds,
+                filter,
+            },
+        )
+        .await
+    }
+
+    /// How the cards developed: for each step and category what was opened and resolved in it, and what was open at
+    /// its end; oldest first. At most 1,500 steps: BAD_USER_INPUT for more. Steps of a DAY begin at midnight in the
+    /// portal's time zone.
+    async fn trend(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "From when on; the first step is the one that holds it.")] since: Instant,
+        #[graphql(desc = "Until when, exclusive; now when left out.")] until: Option<Instant>,
+        #[graphql(desc = "The length of a step.", default_with = "Some(Interval::Day)")]
+        interval: Option<Interval>,
+        #[graphql(desc = "Only these; [] and null: all eight.")] categories: Option<
+            Vec<SyncErrorCategory>,
+        >,
+    ) -> Result<Vec<TrendPoint>> {
+        let until = until.map_or(Call::of(ctx)?.now(), |until| until.0);
+        let span = trend::Span {
+            since: since.0,
+            until,
+            interval: interval.unwrap_or(Interval::Day),
+        };
+        trend::points(Call::of(ctx)?, self, span, categories.unwrap_or_default()).await
+    }
+
+    /// Who changed which setting, newest first.
+    async fn changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "Only entries behind this cursor.")] after: Option<String>,
+    ) -> Result<Connection<PortalChange>> {
+        let call = Call::of(ctx)?;
+        let page = Page::forwards(first, after.as_deref(), CHANGES)?;
+        let rows = store::changes(call, &self.scope, &page)
+            .await?
+            .into_iter()
+            .map(PortalChange)
+            .collect();
+        let total = if ctx.look_ahead().field("totalCount").exists() {
+            store::count_changes(call, &self.scope).await?
+        } else {
+            0
+        };
+        let cursor = |change: &PortalChange| {
+            Cursor {
+                order: CHANGES,
+                value: 0,
+                id: change.0.id,
+            }
+            .encode()
+        };
+        Ok(Connection::new(
+            &page,
+            rows,
+            cursor,
+            TotalCount::exact(total),
+        ))
+    }
+}
+
+/// Orders of cursors of this domain: part of every cursor that was given out.
+const CHANGES: u8 = 1;
+const BY_OPEN_ERRORS: u8 = 2;
+const BY_HUB_ID: u8 = 3;
+
+impl Portal {
+    fn card(&self, name: SyncErrorCategory) -> CategorySummary {
+        CategorySummary::new(self, name)
+    }
+}
+
+/// Since when and why a portal does not sync.
+#[derive(SimpleObject)]
+pub struct Suspension {
+    /// Why.
+    pub reason: SuspensionReason,
+    /// Since when, as reported.
+    pub since: Instant,
+}
+
+/// A change of one setting.
+pub struct PortalChange(pub(super) portal_changes::Model);
+
+impl PortalChange {
+    /// The change of a global id; `None` when it does not exist.
+    pub async fn load(call: &Call, scope: &Scope<Read>, id: &GlobalId) -> Result<Option<Self>> {
+        let Some(id) = id.uuid() else { return Ok(None) };
+        Ok(store::change(call, scope, id).await?.map(Self))
+    }
+}
+
+/// A change of one setting.
+#[Object]
+impl PortalChange {
+    /// Global id.
+    pub async fn id(&self) -> ID {
+        GlobalId::encode(Kind::PortalChange, self.0.hub_id, self.0.id.as_bytes())
+    }
+
+    /// When.
+    async fn at(&self) -> Instant {
+        Instant(self.0.changed_at)
+    }
+
+    /// By whom: the subject of the token.
+    async fn by(&self) -> &str {
+        &self.0.changed_by
+    }
+
+    /// The setting, named as the field of Portal.
+    async fn setting(&self) -> &str {
+        &self.0.setting
+    }
+
+    /// The value before; null when there was none.
+    async fn from(&self) -> Option<&str> {
+        self.0.old_value.as_deref()
+    }
+
+    /// The value since; null when it was removed.
+    async fn to(&self) -> Option<&str> {
+        self.0.new_value.as_deref()
+    }
+}
+
+/// What portals are ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum PortalOrderField {
+    /// The number of open errors of all cards, then the Hub ID.
+    OpenErrors,
+    /// The Hub ID, as a number.
+    HubId,
+}
+
+/// Which way a list goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum OrderDirection {
+    /// Smallest or oldest first.
+    Asc,
+    /// Largest or newest first.
+    Desc,
+}
+
+/// The order of a list of portals.
+#[derive(Debug, InputObject)]
+pub struct PortalOrder {
+    /// What it goes by.
+    pub field: PortalOrderField,
+    /// Which way it goes.
+    #[graphql(default_with = "OrderDirection::Desc")]
+    pub direction: OrderDirection,
+}
+
+impl Default for PortalOrder {
+    fn default() -> Self {
+        Self {
+            field: PortalOrderField::OpenErrors,
+            direction: OrderDirection::Desc,
+        }
+    }
+}
+
+/// The arguments of `Query.portals`.
+pub struct PortalListArguments {
+    /// How many.
+    pub first: Option<i32>,
+    /// Behind which.
+    pub after: Option<String>,
+    /// Part of name or Hub ID.
+    pub search: Option<String>,
+    /// Only in these states.
+    pub sync_states: Option<Vec<SyncState>>,
+    /// In which order.
+    pub order_by: Option<PortalOrder>,
+}
+
+/// A page of the viewer's portals.
+pub async fn list_portals(
+    ctx: &Context<'_>,
+    arguments: PortalListArguments,
+) -> Result<Connection<Portal>> {
+    let call = Call::of(ctx)?;
+    call.viewer.require::<Read>()?;
+    let order = arguments.order_by.unwrap_or_default();
+    let by_open_errors = order.field == PortalOrderField::OpenErrors;
+    let kind = if by_open_errors {
+        BY_OPEN_ERRORS
+    } else {
+        BY_HUB_ID
+    };
+    let page = Page::forwards(arguments.first, arguments.after.as_deref(), kind)?;
+    if let Some(search) = &arguments.search {
+        limits::SEARCH_CHARACTERS.check(search.chars().count(), "search")?;
+    }
+    let list = PortalList {
+        search: arguments.search,
+        sync_states: arguments.sync_states.unwrap_or_default(),
+        by_open_errors,
+        descending: order.direction == OrderDirection::Desc,
+    };
+    let mut nodes = Vec::new();
+    for (open, row) in store::list(call, &call.viewer, &list, &page).await? {
+        if let Some(scope) = call.viewer.scope::<Read>(row.portal.hub_id)? {
+            nodes.push((open, Portal { scope, row }));
+        }
+    }
+    let total = if ctx.look_ahead().field("totalCount").exists() {
+        store::count(call, &call.viewer, &list).await?
+    } else {
+        0
+    };
+    let cursors: Vec<_> = nodes
+        .iter()
+        .map(|(open, portal)| (portal.scope.hub_id(), *open))
+        .collect();
+    let cursor = |portal: &Portal| {
+        let hub_id = portal.scope.hub_id();
+        let value = cursors
+            .iter()
+            .find(|(id, _)| *id == hub_id)
+            .map_or(0, |(_, open)| *open);
+        Cursor {
+            order: kind,
+            value,
+            id: uuid::Uuid::from_u128(hub_id.unsigned_abs().into()),
+        }
+        .encode()
+    };
+    Ok(Connection::new(
+        &page,
+        nodes.into_iter().map(|(_, portal)| portal).collect(),
+        cursor,
+        TotalCount::exact(total),
+    ))
+}
+
+/// The error of a portal that went away while it was read.
+pub fn portal_gone() -> Error {
+    Error::NotFound("The portal does not exist any more.".into())
+}

@@ -1,0 +1,90 @@
+//! One portal, one writer at a time: everything that changes a portal's errors runs inside a [`Change`].
+//!
+//! It holds the portal's row in `feed_heads` from its first statement to its commit, so that the order of
+//! sequence numbers is the order of commits, without gaps: a reader that remembers the last number it saw misses
+//! nothing. On SQLite the whole database has one writer; the same code takes its lock at once.
+
+use sea_orm::sea_query::LockType;
+use sea_orm::{DatabaseTransaction, DbBackend, EntityTrait, QuerySelect};
+
+use crate::kernel::auth::{Scope, Writing};
+use crate::kernel::clock::Micros;
+use crate::kernel::db::{self, Db};
+use crate::kernel::error::{Error, Result};
+use crate::portals::store;
+use crate::portals::tables::feed_heads;
+
+/// A change of one portal under way. Dropped without [`Change::commit`], it did not happen.
+pub struct Change {
+    transaction: DatabaseTransaction,
+    head: feed_heads::Model,
+    moved: bool,
+    /// When it happens: the same instant for all that it writes.
+    pub now: Micros,
+}
+
+impl Change {
+    /// Begins a change and waits until it is the portal's only one. `None` when the portal does not exist: only one
+    /// that the token names is made.
+    pub async fn begin<R: Writing>(db: &Db, scope: &Scope<R>, now: Micros) -> Result<Option<Self>> {
+        let transaction = db.begin().await?;
+        let mut head = Self::lock(&transaction, db.backend(), scope.hub_id()).await?;
+        if head.is_none() && scope.is_named() {
+            store::insert_empty(&transaction, &[scope.hub_id()]).await?;
+            head = Self::lock(&transaction, db.backend(), scope.hub_id()).await?;
+        }
+        Ok(head.map(|head| Self {
+            transaction,
+            head,
+            moved: false,
+            now,
+        }))
+    }
+
+    /// FOR NO KEY UPDATE: readers and the portal's other tables are not held up.
+    async fn lock(
+        transaction: &DatabaseTransaction,
+        backend: DbBackend,
+        hub_id: i64,
+    ) -> Result<Option<feed_heads::Model>> {
+        let mut select = feed_heads::Entity::find_by_id(hub_id);
+        if backend == DbBackend::Postgres {
+            select = select.lock(LockType::NoKeyUpdate);
+        }
+        Ok(select.one(transaction).await?)
+    }
+
+    /// What the change writes with.
+    pub fn transaction(&self) -> &DatabaseTransaction {
+        &self.transaction
+    }
+
+    /// The portal.
+    pub fn hub_id(&self) -> i64 {
+        self.head.hub_id
+    }
+
+    /// Takes the next `count` sequence numbers of the feed and answers the first.
+    pub fn next_sequences(&mut self, count: usize) -> Result<i64> {
+        let count =
+            i64::try_from(count).map_err(|_| Error::Internal("more events than numbers".into()))?;
+        let first = self.head.sequence + 1;
+        self.head.sequence += count;
+        self.moved |= count > 0;
+        Ok(first)
+    }
+
+    /// Moves the number of open errors that portals are ordered by.
+    pub fn move_open_errors(&mut self, by: i32) {
+        self.head.open_error_count += by;
+        self.moved |= by != 0;
+    }
+
+    /// Makes it so: the head moves as the last statement before the commit.
+    pub async fn commit(self) -> Result<()> {
+        if self.moved {
+            db::upsert::<feed_heads::Entity>(&self.transaction, &[self.head]).await?;
+        }
+        Ok(self.transaction.commit().await?)
+    }
+}

@@ -1,0 +1,447 @@
+//! The SQL of portals.
+
+use std::sync::Arc;
+
+use sea_orm::sea_query::{Alias, ArrayType, Expr, ExprTrait, Order, Query, SelectStatement};
+use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, QueryResult};
+use uuid::Uuid;
+
+use crate::classify::SyncErrorCategory;
+use crate::kernel::auth::{Portals, Right, Scope, Viewer};
+use crate::kernel::call::Call;
+use crate::kernel::db::{self, Snapshot};
+use crate::kernel::error::Result;
+use crate::kernel::page::Page;
+use crate::kernel::text::like_pattern;
+use crate::portals::tables::{category_counters, feed_heads, portal_changes, portals};
+use crate::portals::{Locale, SyncState};
+
+/// The numbers of one card.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CategoryCounters {
+    /// Errors that are not resolved.
+    pub open_error_count: i32,
+    /// Errors that are resolved and kept.
+    pub resolved_error_count: i32,
+    /// Records that do not sync, summed over the errors.
+    pub affected_record_count: i32,
+}
+
+/// A portal as of one snapshot: its settings, where its feed stands, its counters.
+#[derive(Debug, Clone)]
+pub struct PortalRow {
+    /// Settings and sync state.
+    pub portal: portals::Model,
+    /// The feed's name.
+    pub epoch: i64,
+    /// The feed's last sequence number.
+    pub sequence: i64,
+    /// By category, in the order of the enum.
+    pub counters: [CategoryCounters; 8],
+}
+
+impl PortalRow {
+    /// The numbers of one card.
+    pub fn counters(&self, category: SyncErrorCategory) -> CategoryCounters {
+        self.counters[category as usize]
+    }
+
+    /// The numbers of several cards together; of all where none is named.
+    pub fn sum(
+        &self,
+        categories: &[SyncErrorCategory],
+        count: impl Fn(&CategoryCounters) -> i32,
+    ) -> i64 {
+        SyncErrorCategory::all()
+            .filter(|category| categories.is_empty() || categories.contains(category))
+            .map(|category| i64::from(count(&self.counters(category))))
+            .sum()
+    }
+}
+
+/// One line of the statement: a portal with one of its cards.
+struct Line {
+    portal: portals::Model,
+    epoch: i64,
+    sequence: i64,
+    card: Option<(SyncErrorCategory, CategoryCounters)>,
+}
+
+impl FromQueryResult for Line {
+    fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
+        let category: Option<SyncErrorCategory> = row.try_get("", "category")?;
+        let card = match category {
+            None => None,
+            Some(category) => {
+                let counters = CategoryCounters {
+                    open_error_count: row.try_get("", "card_open")?,
+                    resolved_error_count: row.try_get("", "card_resolved")?,
+                    affected_record_count: row.try_get("", "card_affected")?,
+                };
+                Some((category, counters))
+            }
+        };
+        Ok(Self {
+            portal: portals::Model::from_query_result(row, "")?,
+            epoch: row.try_get("", "epoch")?,
+            sequence: row.try_get("", "sequence")?,
+            card,
+        })
+    }
+}
+
+/// The portal of a scope. One that the token names and that has no row yet is made on the way.
+pub async fn find<R: Right>(call: &Call, scope: &Scope<R>) -> Result<Option<Arc<PortalRow>>> {
+    let mut found = read(&call.snapshot, &[scope.hub_id()]).await?;
+    if found.is_empty() && scope.is_named() {
+        create(call, &[scope.hub_id()]).await?;
+        found = read(&call.snapshot, &[scope.hub_id()]).await?;
+    }
+    Ok(found.pop())
+}
+
+/// The portals of several scopes that have rows, in any order, in one statement.
+pub async fn find_many<R: Right>(call: &Call, scopes: &[Scope<R>]) -> Result<Vec<Arc<PortalRow>>> {
+    let hub_ids: Vec<i64> = scopes.iter().map(Scope::hub_id).collect();
+    read(&call.snapshot, &hub_ids).await
+}
+
+/// Whether the portal has a row.
+pub async fn exists<R: Right>(snapshot: &Snapshot, scope: &Scope<R>) -> Result<bool> {
+    Ok(!read(snapshot, &[scope.hub_id()]).await?.is_empty())
+}
+
+async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc<PortalRow>>> {
+    if hub_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut select = Query::select();
+    select
+        .column((portals::Entity, sea_orm::sea_query::Asterisk))
+        .column((feed_heads::Entity, feed_heads::Column::Epoch))
+        .column((feed_heads::Entity, feed_heads::Column::Sequence))
+        .column((
+            category_counters::Entity,
+            category_counters::Column::Category,
+        ));
+    let card = |column| Expr::col((category_counters::Entity, column));
+    select
+        .expr_as(
+            card(category_counters::Column::OpenErrorCount),
+            Alias::new("card_open"),
+        )
+        .expr_as(
+            card(category_counters::Column::ResolvedErrorCount),
+            Alias::new("card_resolved"),
+        )
+        .expr_as(
+            card(category_counters::Column::AffectedRecordCount),
+            Alias::new("card_affected"),
+        )
+        .from(portals::Entity)
+        .inner_join(
+            feed_heads::Entity,
+            hub_id_of_portal().equals((feed_heads::Entity, feed_heads::Column::HubId)),
+        )
+        .left_join(
+            category_counters::Entity,
+            hub_id_of_portal()
+                .equals((category_counters::Entity, category_counters::Column::HubId)),
+        )
+        .and_where(is_one_of(snapshot, hub_ids))
+        .order_by((portals::Entity, portals::Column::HubId), Order::Asc);
+    let mut rows: Vec<PortalRow> = Vec::new();
+    for line in snapshot.all::<Line>(&select).await? {
+        if rows
+            .last()
+            .is_none_or(|row| row.portal.hub_id != line.portal.hub_id)
+        {
+            let (epoch, sequence) = (line.epoch, line.sequence);
+            rows.push(PortalRow {
+                portal: line.portal,
+                epoch,
+                sequence,
+                counters: Default::default(),
+            });
+        }
+        if let (Some(row), Some((category, counters))) = (rows.last_mut(), line.card) {
+            row.counters[category as usize] = counters;
+        }
+    }
+    Ok(rows.into_iter().map(Arc::new).collect())
+}
+
+fn hub_id_of_portal() -> Expr {
+    Expr::col((portals::Entity, portals::Column::HubId))
+}
+
+fn is_one_of(snapshot: &Snapshot, hub_ids: &[i64]) -> Expr {
+    let values = hub_ids.iter().map(|id| (*id).into()).collect();
+    db::is_in(
+        snapshot.backend(),
+        (portals::Entity, portals::Column::HubId),
+        ArrayType::BigInt,
+        values,
+    )
+}
+
+/// What a list of portals is narrowed and ordered by.
+#[derive(Debug)]
+pub struct PortalList {
+    /// Part of name or Hub ID.
+    pub search: Option<String>,
+    /// Empty: any.
+    pub sync_states: Vec<SyncState>,
+    /// By open errors instead of Hub ID.
+    pub by_open_errors: bool,
+    /// Largest first.
+    pub descending: bool,
+}
+
+#[derive(FromQueryResult)]
+struct Listed {
+    hub_id: i64,
+    open_error_count: i32,
+}
+
+/// A page of the viewer's portals, each with the number of open errors it is ordered by.
+pub async fn list(
+    call: &Call,
+    viewer: &Viewer,
+    list: &PortalList,
+    page: &Page,
+) -> Result<Vec<(i64, Arc<PortalRow>)>> {
+    ensure(call, viewer).await?;
+    let mut select = listed(call, viewer, list);
+    let open = Expr::col((feed_heads::Entity, feed_heads::Column::OpenErrorCount));
+    select
+        .column((portals::Entity, portals::Column::HubId))
+        .column((feed_heads::Entity, feed_heads::Column::OpenErrorCount));
+    let key = if list.by_open_errors {
+        vec![open.clone(), hub_id_of_portal()]
+    } else {
+        vec![hub_id_of_portal()]
+    };
+    if let Some(after) = page.after {
+        let hub_id = i64::try_from(after.id.as_u128()).unwrap_or_default();
+        let place = if list.by_open_errors {
+            vec![Expr::val(after.value), Expr::val(hub_id)]
+        } else {
+            vec![Expr::val(hub_id)]
+        };
+        let (key, place) = (Expr::tuple(key.clone()), Expr::tuple(place));
+        select.and_where(if list.descending {
+            key.lt(place)
+        } else {
+            key.gt(place)
+        });
+    }
+    let order = if list.descending {
+        Order::Desc
+    } else {
+        Order::Asc
+    };
+    for expression in key {
+        select.order_by_expr(expression, order.clone());
+    }
+    select.limit(page.fetch_count());
+    let listed: Vec<Listed> = call.snapshot.all(&select).await?;
+    let hub_ids: Vec<i64> = listed.iter().map(|line| line.hub_id).collect();
+    let rows = read(&call.snapshot, &hub_ids).await?;
+    let row = |line: &Listed| {
+        rows.iter()
+            .find(|row| row.portal.hub_id == line.hub_id)
+            .cloned()
+    };
+    Ok(listed
+        .iter()
+        .filter_map(|line| Some((i64::from(line.open_error_count), row(line)?)))
+        .collect())
+}
+
+/// How many portals a list has.
+pub async fn count(call: &Call, viewer: &Viewer, list: &PortalList) -> Result<i64> {
+    let mut select = listed(call, viewer, list);
+    select.expr_as(Expr::cust("COUNT(*)"), Alias::new("counted"));
+    Ok(call
+        .snapshot
+        .one::<Counted>(&select)
+        .await?
+        .map_or(0, |row| row.counted))
+}
+
+/// The answer of `SELECT COUNT(*) AS counted`.
+#[derive(FromQueryResult)]
+struct Counted {
+    counted: i64,
+}
+
+fn listed(call: &Call, viewer: &Viewer, list: &PortalList) -> SelectStatement {
+    let mut select = Query::select();
+    select.from(portals::Entity).inner_join(
+        feed_heads::Entity,
+        hub_id_of_portal().equals((feed_heads::Entity, feed_heads::Column::HubId)),
+    );
+    if let Portals::Named(hub_ids) = viewer.portals() {
+        select.and_where(is_one_of(&call.snapshot, hub_ids));
+    }
+    if let Some(search) = &list.search {
+        select.and_where(
+            Expr::col(portals::Column::SearchText)
+                .like(sea_orm::sea_query::LikeExpr::new(like_pattern(search)).escape('\\')),
+        );
+    }
+    if !list.sync_states.is_empty() {
+        select.and_where(
+            Expr::col(portals::Column::SyncState).is_in(list.sync_states.iter().copied()),
+        );
+    }
+    select
+}
+
+/// Makes the rows of the portals that the token names, where they are missing.
+pub async fn ensure(call: &Call, viewer: &Viewer) -> Result<()> {
+    let Portals::Named(named) = viewer.portals() else {
+        return Ok(());
+    };
+    let mut select = Query::select();
+    select
+        .column(portals::Column::HubId)
+        .from(portals::Entity)
+        .and_where(is_one_of(&call.snapshot, named));
+    let found: Vec<HubId> = call.snapshot.all(&select).await?;
+    let missing: Vec<i64> = named
+        .iter()
+        .copied()
+        .filter(|id| found.iter().all(|row| row.hub_id != *id))
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        create(call, &missing).await
+    }
+}
+
+#[derive(FromQueryResult)]
+struct HubId {
+    hub_id: i64,
+}
+
+async fn create(call: &Call, hub_ids: &[i64]) -> Result<()> {
+    let transaction = call.db.begin().await?;
+    insert_empty(&transaction, hub_ids).await?;
+    transaction.commit().await?;
+    call.snapshot.renew().await;
+    Ok(())
+}
+
+/// Inserts empty portals; those that exist stay as they are.
+pub(super) async fn insert_empty(transaction: &DatabaseTransaction, hub_ids: &[i64]) -> Result<()> {
+    let portals: Vec<_> = hub_ids.iter().map(|id| empty(*id)).collect();
+    let heads: Vec<_> = hub_ids.iter().map(|id| new_head(*id)).collect();
+    db::insert::<portals::Entity>(transaction, &portals, "ON CONFLICT (hub_id) DO NOTHING").await?;
+    db::insert::<feed_heads::Entity>(transaction, &heads, "ON CONFLICT (hub_id) DO NOTHING")
+        .await?;
+    Ok(())
+}
+
+/// Where HubSpot's app is, until a portal is configured for its region.
+const HUBSPOT_APP_URL: &str = "https://app.hubspot.com";
+
+pub(super) fn empty(hub_id: i64) -> portals::Model {
+    portals::Model {
+        hub_id,
+        name: None,
+        time_zone: "UTC".into(),
+        locale: Locale::En,
+        hubspot_app_url: HUBSPOT_APP_URL.into(),
+        salesforce_instance_url: None,
+        salesforce_username: None,
+        sync_state: SyncState::Active,
+        suspension_reason: None,
+        suspended_since: None,
+        state_reported_at: None,
+        search_text: hub_id.to_string(),
+    }
+}
+
+/// A feed with a name that no other has.
+fn new_head(hub_id: i64) -> feed_heads::Model {
+    let epoch = (Uuid::now_v7().as_u128() & i64::MAX as u128) as i64;
+    feed_heads::Model {
+        hub_id,
+        epoch,
+        sequence: 0,
+        open_error_count: 0,
+    }
+}
+
+/// The settings as a change sees them, inside its transaction.
+pub(super) async fn settings(
+    transaction: &DatabaseTransaction,
+    hub_id: i64,
+) -> Result<Option<portals::Model>> {
+    Ok(portals::Entity::find_by_id(hub_id).one(transaction).await?)
+}
+
+/// Writes settings and what is told of the change.
+pub(super) async fn write_settings(
+    transaction: &DatabaseTransaction,
+    portal: portals::Model,
+    changes: &[portal_changes::Model],
+) -> Result<()> {
+    db::upsert::<portals::Entity>(transaction, &[portal]).await?;
+    if !changes.is_empty() {
+        db::insert::<portal_changes::Entity>(transaction, changes, "").await?;
+    }
+    Ok(())
+}
+
+/// A page of the changes of settings, newest first.
+pub(super) async fn changes<R: Right>(
+    call: &Call,
+    scope: &Scope<R>,
+    page: &Page,
+) -> Result<Vec<portal_changes::Model>> {
+    let mut select = changes_of(scope);
+    select.column(sea_orm::sea_query::Asterisk);
+    if let Some(after) = page.after {
+        select.and_where(Expr::col(portal_changes::Column::Id).lt(after.id));
+    }
+    select
+        .order_by(portal_changes::Column::Id, Order::Desc)
+        .limit(page.fetch_count());
+    call.snapshot.all(&select).await
+}
+
+/// How many changes of settings there are.
+pub(super) async fn count_changes<R: Right>(call: &Call, scope: &Scope<R>) -> Result<i64> {
+    let mut select = changes_of(scope);
+    select.expr_as(Expr::cust("COUNT(*)"), Alias::new("counted"));
+    Ok(call
+        .snapshot
+        .one::<Counted>(&select)
+        .await?
+        .map_or(0, |row| row.counted))
+}
+
+/// One change of settings.
+pub(super) async fn change<R: Right>(
+    call: &Call,
+    scope: &Scope<R>,
+    id: Uuid,
+) -> Result<Option<portal_changes::Model>> {
+    let mut select = changes_of(scope);
+    select
+        .column(sea_orm::sea_query::Asterisk)
+        .and_where(Expr::col(portal_changes::Column::Id).eq(id));
+    call.snapshot.one(&select).await
+}
+
+fn changes_of<R: Right>(scope: &Scope<R>) -> SelectStatement {
+    let mut select = Query::select();
+    select
+        .from(portal_changes::Entity)
+        .and_where(Expr::col(portal_changes::Column::HubId).eq(scope.hub_id()));
+    select
+}

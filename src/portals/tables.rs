@@ -1,0 +1,108 @@
+//! The rows of this domain.
+
+pub mod portals {
+    //! One row a portal.
+    use sea_orm::entity::prelude::*;
+
+    use crate::portals::{Locale, SuspensionReason, SyncState};
+
+    /// A portal.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "portals")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        pub name: Option<String>,
+        pub time_zone: String,
+        pub locale: Locale,
+        pub hubspot_app_url: String,
+        pub salesforce_instance_url: Option<String>,
+        pub salesforce_username: Option<String>,
+        pub sync_state: SyncState,
+        pub suspension_reason: Option<SuspensionReason>,
+        pub suspended_since: Option<i64>,
+        /// `occurredAt` of the latest state that was reported; an older report changes nothing.
+        pub state_reported_at: Option<i64>,
+        /// Name and Hub ID, folded.
+        pub search_text: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod feed_heads {
+    //! The narrow row that a change locks: where the portal's feed stands.
+    use sea_orm::entity::prelude::*;
+
+    /// The head of a feed.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "feed_heads")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        /// Names this feed: a feed that starts anew gets another one.
+        pub epoch: i64,
+        /// The last sequence number given out.
+        pub sequence: i64,
+        /// Open errors of all cards, for the order of the portals.
+        pub open_error_count: i32,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod category_counters {
+    //! What the cards show, kept by each change.
+    use sea_orm::entity::prelude::*;
+
+    use crate::classify::SyncErrorCategory;
+
+    /// The numbers of one card.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "category_counters")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub category: SyncErrorCategory,
+        pub open_error_count: i32,
+        pub resolved_error_count: i32,
+        pub affected_record_count: i32,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod portal_changes {
+    //! Who changed which setting.
+    use sea_orm::entity::prelude::*;
+
+    /// One change of one setting.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "portal_changes")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub changed_at: i64,
+        pub changed_by: String,
+        pub setting: String,
+        pub old_value: Option<String>,
+        pub new_value: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

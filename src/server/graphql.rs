@@ -1,0 +1,194 @@
+//! The roots of the schema.
+
+use async_graphql::{
+    Context, EmptySubscription, ID, Interface, MergedObject, Object, Schema, SimpleObject,
+};
+
+use super::service::Service;
+use crate::kernel::auth::{Portals, Read};
+use crate::kernel::call::Call;
+use crate::kernel::error::Result;
+use crate::kernel::global_id::{GlobalId, Kind};
+use crate::kernel::limits;
+use crate::kernel::page::Connection;
+use crate::kernel::scalars::Instant;
+use crate::portals::api::{Portal, PortalChange, PortalListArguments, PortalOrder, list_portals};
+use crate::portals::mutations::PortalMutations;
+use crate::portals::{SyncState, scope_of};
+use crate::sync_errors::api::{
+    AffectedRecord, CategorySummary, ReportMutations, SyncError, SyncErrorEvent,
+};
+
+/// The whole schema.
+pub(super) type SyncHealthSchema = Schema<Query, Mutation, EmptySubscription>;
+
+/// Builds the schema; what guards it stands before it, in `http`.
+pub(super) fn schema() -> SyncHealthSchema {
+    Schema::build(Query, Mutation::default(), EmptySubscription).finish()
+}
+
+/// The contract as the code serves it, to be compared with `schema.graphql`.
+pub fn sdl() -> String {
+    schema().sdl()
+}
+
+/// Anything with a global id (Relay).
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "Opaque, versioned, stable."))]
+pub enum Node {
+    Portal(Portal),
+    CategorySummary(CategorySummary),
+    SyncError(SyncError),
+    AffectedRecord(AffectedRecord),
+    SyncErrorEvent(SyncErrorEvent),
+    PortalChange(PortalChange),
+}
+
+/// Everything that can be asked.
+pub struct Query;
+
+/// Everything that can be asked. Needs the scope sync-health:read, unless a field says otherwise.
+#[Object]
+impl Query {
+    /// Who the token is, and what it may do: lets a front end hide buttons. Needs no scope.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer> {
+        let viewer = &Call::of(ctx)?.viewer;
+        let hub_ids = match viewer.portals() {
+            Portals::All => None,
+            Portals::Named(ids) => Some(ids.iter().map(|id| ID(id.to_string())).collect()),
+        };
+        Ok(Viewer {
+            subject: viewer.subject().to_owned(),
+            scopes: viewer.scopes().to_vec(),
+            hub_ids,
+            expires_at: Instant(viewer.expires_at().timestamp_micros()),
+        })
+    }
+
+    /// The server: its version and the limits in force. Needs no scope.
+    async fn service(&self) -> Service {
+        Service
+    }
+
+    /// A portal; null when it does not exist or the token does not name it. One that the token names exists from the start.
+    async fn portal(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "HubSpot's number. May be left out when the token names exactly one portal."
+        )]
+        hub_id: Option<ID>,
+    ) -> Result<Option<Portal>> {
+        let call = Call::of(ctx)?;
+        match scope_of::<Read>(call, hub_id.as_ref())? {
+            Some(scope) => Portal::load(call, scope).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The portals that the token names; with "*" all that exist.
+    async fn portals(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "Only entries behind this cursor.")] after: Option<String>,
+        #[graphql(
+            desc = "A part of name or Hub ID, compared without case; at most 200 characters."
+        )]
+        search: Option<String>,
+        #[graphql(desc = "Only portals in one of these; [] and null: any.")] sync_states: Option<
+            Vec<SyncState>,
+        >,
+        #[graphql(
+            desc = "The order of the list.",
+            default_with = "Some(PortalOrder::default())"
+        )]
+        order_by: Option<PortalOrder>,
+    ) -> Result<Connection<Portal>> {
+        list_portals(
+            ctx,
+            PortalListArguments {
+                first,
+                after,
+                search,
+                sync_states,
+                order_by,
+            },
+        )
+        .await
+    }
+
+    /// Anything by its global id; null when it does not exist or its portal is not named by the token.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A global id.")] id: ID,
+    ) -> Result<Option<Node>> {
+        let call = Call::of(ctx)?;
+        call.viewer.require::<Read>()?;
+        load(call, &id).await
+    }
+
+    /// Things by their global ids, in the same order, null where there is none.
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most 100 global ids.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>> {
+        let call = Call::of(ctx)?;
+        call.viewer.require::<Read>()?;
+        limits::NODE_IDS.check(ids.len(), "ids")?;
+        let mut nodes = Vec::with_capacity(ids.len());
+        for id in &ids {
+            nodes.push(load(call, id).await?);
+        }
+        Ok(nodes)
+    }
+}
+
+async fn load(call: &Call, id: &ID) -> Result<Option<Node>> {
+    let Some(id) = GlobalId::decode(id) else {
+        return Ok(None);
+    };
+    let Some(scope) = call.viewer.scope::<Read>(id.hub_id)? else {
+        return Ok(None);
+    };
+    Ok(match id.kind {
+        Kind::Portal => Portal::load(call, scope).await?.map(Node::Portal),
+        Kind::CategorySummary => {
+            let portal = Portal::load(call, scope).await?;
+            portal
+                .and_then(|portal| CategorySummary::of_key(&portal, &id.key))
+                .map(Node::CategorySummary)
+        }
+        Kind::SyncError => SyncError::load(call, scope, &id)
+            .await?
+            .map(Node::SyncError),
+        Kind::AffectedRecord => AffectedRecord::load(call, scope, &id)
+            .await?
+            .map(Node::AffectedRecord),
+        Kind::SyncErrorEvent => SyncErrorEvent::load(call, scope, &id)
+            .await?
+            .map(Node::SyncErrorEvent),
+        Kind::PortalChange => PortalChange::load(call, &scope, &id)
+            .await?
+            .map(Node::PortalChange),
+    })
+}
+
+/// Everything that can be changed. Each takes `input` and answers `userErrors` for what it refuses.
+#[derive(MergedObject, Default)]
+pub struct Mutation(PortalMutations, ReportMutations);
+
+/// Who the token is, and what it may do.
+#[derive(SimpleObject)]
+pub struct Viewer {
+    /// The token's `sub`.
+    subject: String,
+    /// The token's scopes.
+    scopes: Vec<String>,
+    /// The portals that the token names, as HubSpot's numbers; null: all.
+    hub_ids: Option<Vec<ID>>,
+    /// When the token ends.
+    expires_at: Instant,
+}

@@ -1,0 +1,11 @@
+//! Puts the domains together and serves them: GraphQL and NDJSON over HTTP.
+
+mod app;
+mod graphql;
+mod http;
+mod ndjson;
+mod request_log;
+mod service;
+
+pub use app::run;
+pub use graphql::sdl;

@@ -1,0 +1,92 @@
+//! `POST /v1/sync-failures`: failures as NDJSON, streamed.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Extension, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::app::App;
+use super::http::viewer;
+use super::request_log::Notes;
+use crate::kernel::auth::Report;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::limits;
+use crate::sync_errors::report::ndjson::{NdjsonAnswer, NdjsonReport};
+
+/// The parameters of the address.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Parameters {
+    hub_id: Option<String>,
+}
+
+/// Takes the failures; the answer counts them and names the refused lines.
+pub(super) async fn sync_failures(
+    State(app): State<Arc<App>>,
+    Extension(notes): Extension<Notes>,
+    Query(parameters): Query<Parameters>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match take(&app, &notes, parameters, &headers, body).await {
+        Ok(answer) => {
+            notes.outcome("ok");
+            Json(answer).into_response()
+        }
+        Err(error) => {
+            let answer = error.answer();
+            notes.outcome(answer.code);
+            let body = json!({ "errors": [{ "message": answer.message, "extensions": { "code": answer.code } }] });
+            let mut response = (answer.status, Json(body)).into_response();
+            if answer.status == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(
+                    header::WWW_AUTHENTICATE,
+                    header::HeaderValue::from_static("Bearer"),
+                );
+            }
+            response
+        }
+    }
+}
+
+async fn take(
+    app: &App,
+    notes: &Notes,
+    parameters: Parameters,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<NdjsonAnswer> {
+    let viewer = viewer(app, headers, notes)?;
+    viewer.require::<Report>()?;
+    let unknown = || {
+        Error::NotFound(
+            "No portal with this Hub ID exists in the portals that the token names.".into(),
+        )
+    };
+    let hub_id = viewer
+        .hub_id(parameters.hub_id.as_deref())?
+        .ok_or_else(unknown)?;
+    let scope = viewer.scope::<Report>(hub_id)?.ok_or_else(unknown)?;
+    let limit = limits::NDJSON_BODY_BYTES;
+    let mut report = NdjsonReport::new(&app.db, &scope, &app.config.clock);
+    let mut stream = body.into_data_stream();
+    let mut taken = 0;
+    while let Some(bytes) = stream.next().await {
+        let bytes = bytes.map_err(|_| Error::BadUserInput("The body ended too early; what came before is kept. Send all of it again: nothing is counted twice.".into()))?;
+        taken += bytes.len();
+        if taken > limit.value {
+            return Err(Error::PayloadTooLarge(format!(
+                "A body has at most {} {} ({}); what came before is kept. Send the rest in a further one.",
+                limit.value, limit.unit, limit.name
+            )));
+        }
+        report.take(&bytes).await?;
+    }
+    report.finish().await
+}

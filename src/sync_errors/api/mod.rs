@@ -1,0 +1,22 @@
+//! The GraphQL objects of sync errors, one file for each part of the contract.
+
+mod card;
+mod details;
+mod error;
+mod event;
+mod failure;
+mod inputs;
+mod mutations;
+mod record;
+
+pub use card::{CategorySummary, Interval, TrendPoint};
+pub use error::{Classification, SyncError};
+pub use event::SyncErrorEvent;
+pub use inputs::{
+    ErrorListArguments, RecordKeyInput, SyncErrorEventFilter, SyncErrorFilter, SyncErrorOrder,
+    SyncErrorOrderField, TimeRangeInput,
+};
+pub use mutations::ReportMutations;
+pub use record::AffectedRecord;
+
+pub use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};

@@ -1,0 +1,254 @@
+//! Reports by GraphQL.
+
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+
+use super::SyncError;
+use super::error::error_id;
+use crate::kernel::auth::{Report, Scope};
+use crate::kernel::call::Call;
+use crate::kernel::error::Result;
+use crate::kernel::limits;
+use crate::kernel::user_error::{UserError, UserErrorCode};
+use crate::portals::scope_of;
+use crate::sync_errors::report::input::{SyncFailureInput, SyncSuccessInput};
+use crate::sync_errors::report::{self, CheckedFailure, FailureAnswer};
+
+/// Failures of one portal.
+#[derive(Debug, InputObject)]
+pub struct ReportSyncFailuresInput {
+    /// The portal. May be left out when the token names exactly one.
+    pub hub_id: Option<ID>,
+    /// 1 to 1,000 failures. What is wrong with one refuses that one only.
+    pub failures: Vec<SyncFailureInput>,
+}
+
+/// The answer to `reportSyncFailures`.
+#[derive(SimpleObject, Default)]
+pub struct ReportSyncFailuresPayload {
+    /// Number of failures that changed something.
+    pub recorded_count: i32,
+    /// Number of failures that were reported before, or are older than what is known of their record.
+    pub repeated_count: i32,
+    /// Number of failures that were refused.
+    pub refused_count: i32,
+    /// One for each failure, in the order of the input.
+    pub results: Vec<ReportResult>,
+    /// What was refused; `elementIndex` is the position in `failures`.
+    pub user_errors: Vec<UserError>,
+}
+
+/// What became of one failure.
+#[derive(SimpleObject)]
+pub struct ReportResult {
+    /// The id of the report as given; null when none was given.
+    pub report_id: Option<ID>,
+    /// What became of it.
+    pub outcome: ReportOutcome,
+    /// The error of its first cause after this report; null when refused. Readable with the scope sync-health:report,
+    /// except for what leads on from it.
+    pub sync_error: Option<SyncError>,
+}
+
+/// What became of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum ReportOutcome {
+    /// It changed something.
+    Recorded,
+    /// It was reported before, or is older than what is known of its record: nothing changed.
+    Repeated,
+    /// It was refused: `userErrors` says why.
+    Refused,
+}
+
+/// Successes of one portal.
+#[derive(Debug, InputObject)]
+pub struct ReportSyncSuccessesInput {
+    /// The portal. May be left out when the token names exactly one.
+    pub hub_id: Option<ID>,
+    /// 1 to 1,000 successes. What is wrong with one refuses that one only.
+    pub successes: Vec<SyncSuccessInput>,
+}
+
+/// The answer to `reportSyncSuccesses`.
+#[derive(SimpleObject, Default)]
+pub struct ReportSyncSuccessesPayload {
+    /// Number of successes that were taken, whether or not they cleared anything.
+    pub recorded_count: i32,
+    /// Number of successes that were refused.
+    pub refused_count: i32,
+    /// Number of affected records that they cleared, summed over the errors.
+    pub cleared_record_count: i32,
+    /// The errors that have no record left because of them.
+    pub resolved_error_ids: Vec<ID>,
+    /// What was refused; `elementIndex` is the position in `successes`.
+    pub user_errors: Vec<UserError>,
+}
+
+/// The mutations of engines.
+#[derive(Default)]
+pub struct ReportMutations;
+
+#[Object]
+impl ReportMutations {
+    /// Reports failures: each is classified, grouped with the failures of the same cause, and its record counted once.
+    /// Sending the same report again changes nothing. Needs the scope sync-health:report.
+    async fn report_sync_failures(
+        &self,
+        ctx: &Context<'_>,
+        input: ReportSyncFailuresInput,
+    ) -> Result<ReportSyncFailuresPayload> {
+        let call = Call::of(ctx)?;
+        let Some(scope) = scope_of::<Report>(call, input.hub_id.as_ref())? else {
+            return Ok(ReportSyncFailuresPayload {
+                user_errors: vec![UserError::unknown_portal()],
+                ..Default::default()
+            });
+        };
+        if let Some(error) = wrong_number(input.failures.len(), "failures") {
+            return Ok(ReportSyncFailuresPayload {
+                user_errors: vec![error],
+                ..Default::default()
+            });
+        }
+        let now = call.now();
+        let checked: Vec<_> = input
+            .failures
+            .into_iter()
+            .map(|failure| {
+                (
+                    failure.report_id.clone(),
+                    report::check_failure(failure, now),
+                )
+            })
+            .collect();
+        report_failures(call, &scope, checked).await
+    }
+
+    /// Reports successes: what they name is cleared, and errors without a record left are RESOLVED. A success that
+    /// matches nothing changes nothing. Needs the scope sync-health:report.
+    async fn report_sync_successes(
+        &self,
+        ctx: &Context<'_>,
+        input: ReportSyncSuccessesInput,
+    ) -> Result<ReportSyncSuccessesPayload> {
+        let call = Call::of(ctx)?;
+        let refused = |user_errors| {
+            Ok(ReportSyncSuccessesPayload {
+                user_errors,
+                ..Default::default()
+            })
+        };
+        let Some(scope) = scope_of::<Report>(call, input.hub_id.as_ref())? else {
+            return refused(vec![UserError::unknown_portal()]);
+        };
+        if let Some(error) = wrong_number(input.successes.len(), "successes") {
+            return refused(vec![error]);
+        }
+        let now = call.now();
+        let mut checked = Vec::with_capacity(input.successes.len());
+        let mut user_errors = Vec::new();
+        let mut refused_count = 0;
+        for (index, success) in input.successes.into_iter().enumerate() {
+            match report::check_success(success, now) {
+                Ok(success) => checked.push(success),
+                Err(errors) => {
+                    refused_count += 1;
+                    user_errors.extend(
+                        errors
+                            .into_iter()
+                            .map(|error| error.in_element("successes", index)),
+                    );
+                }
+            }
+        }
+        let Some(answer) = report::report_successes(&call.db, &scope, now, &checked).await? else {
+            return refused(vec![UserError::unknown_portal()]);
+        };
+        call.snapshot.renew().await;
+        Ok(ReportSyncSuccessesPayload {
+            recorded_count: number(checked.len()),
+            refused_count,
+            cleared_record_count: answer.cleared_record_count,
+            resolved_error_ids: answer
+                .resolved_error_ids
+                .into_iter()
+                .map(|id| error_id(scope.hub_id(), id))
+                .collect(),
+            user_errors,
+        })
+    }
+}
+
+type Checked = (Option<ID>, Result<CheckedFailure, Vec<UserError>>);
+
+async fn report_failures(
+    call: &Call,
+    scope: &Scope<Report>,
+    checked: Vec<Checked>,
+) -> Result<ReportSyncFailuresPayload> {
+    let mut payload = ReportSyncFailuresPayload::default();
+    let mut failures = Vec::with_capacity(checked.len());
+    let mut places = Vec::with_capacity(checked.len());
+    for (index, (report_id, checked)) in checked.into_iter().enumerate() {
+        match checked {
+            Ok(failure) => {
+                places.push(index);
+                failures.push(failure);
+            }
+            Err(errors) => payload.user_errors.extend(
+                errors
+                    .into_iter()
+                    .map(|error| error.in_element("failures", index)),
+            ),
+        }
+        payload.results.push(ReportResult {
+            report_id,
+            outcome: ReportOutcome::Refused,
+            sync_error: None,
+        });
+    }
+    payload.refused_count = number(payload.results.len() - failures.len());
+    if failures.is_empty() {
+        return Ok(payload);
+    }
+    let Some(answers) = report::report_failures(&call.db, scope, call.now(), &failures).await?
+    else {
+        return Ok(ReportSyncFailuresPayload {
+            user_errors: vec![UserError::unknown_portal()],
+            ..Default::default()
+        });
+    };
+    call.snapshot.renew().await;
+    for (index, FailureAnswer { recorded, error }) in places.into_iter().zip(answers) {
+        let Some(result) = payload.results.get_mut(index) else {
+            continue;
+        };
+        result.outcome = if recorded {
+            ReportOutcome::Recorded
+        } else {
+            ReportOutcome::Repeated
+        };
+        payload.recorded_count += i32::from(recorded);
+        payload.repeated_count += i32::from(!recorded);
+        result.sync_error = error.map(|row| SyncError::of_answer(scope.clone(), row));
+    }
+    Ok(payload)
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// Refuses an empty list and one above the limit.
+fn wrong_number(count: usize, list: &str) -> Option<UserError> {
+    let limit = limits::REPORT_ELEMENTS;
+    let message = match count {
+        0 => format!("{list} is empty: send at least one."),
+        count if count > limit.value => format!(
+            "At most {} {list} in one call ({}): send the rest in further ones.",
+            limit.value, limit.name
+        ),
+        _ => return None,
+    };
+    Some(UserError::new(UserErrorCode::TooMany, &[list], message))
+}

@@ -1,0 +1,289 @@
+//! Affected records, and how a record of either system is shown.
+
+use async_graphql::{Context, ID, Object, SimpleObject};
+use uuid::Uuid;
+
+use super::SyncError;
+use crate::classify::{self, RelatedRecord, System};
+use crate::kernel::auth::{Read, Scope};
+use crate::kernel::call::Call;
+use crate::kernel::error::Result;
+use crate::kernel::global_id::{GlobalId, Kind};
+use crate::kernel::scalars::{Instant, Url};
+use crate::portals::{self, PortalRow};
+use crate::sync_errors::records;
+use crate::sync_errors::tables::affected_records;
+
+/// Where the two systems are, for links to their records.
+#[derive(Debug, Clone)]
+pub(super) struct Links {
+    hub_id: i64,
+    hubspot_app_url: String,
+    salesforce_instance_url: Option<String>,
+}
+
+/// HubSpot's object type ids, as they stand in the paths of its app.
+const HUBSPOT_TYPE_IDS: &[(&str, &str)] = &[
+    ("contact", "0-1"),
+    ("company", "0-2"),
+    ("deal", "0-3"),
+    ("ticket", "0-5"),
+    ("product", "0-7"),
+    ("line_item", "0-8"),
+    ("quote", "0-14"),
+    ("task", "0-27"),
+    ("note", "0-46"),
+    ("meeting", "0-47"),
+    ("call", "0-48"),
+    ("email", "0-49"),
+    ("lead", "0-136"),
+    ("order", "0-123"),
+];
+
+impl Links {
+    pub(super) fn of(row: &PortalRow) -> Self {
+        Self {
+            hub_id: row.portal.hub_id,
+            hubspot_app_url: row.portal.hubspot_app_url.clone(),
+            salesforce_instance_url: row.portal.salesforce_instance_url.clone(),
+        }
+    }
+
+    /// The record's page; none where the base URL, the id or HubSpot's type is not known.
+    fn url(&self, system: System, object_type: Option<&str>, id: Option<&str>) -> Option<Url> {
+        // An id is a provider's text: only what can be one becomes part of a link.
+        let id = id.filter(|id| {
+            !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        })?;
+        match system {
+            System::Salesforce => Some(Url(format!(
+                "{}/{id}",
+                self.salesforce_instance_url.as_deref()?
+            ))),
+            System::Hubspot => {
+                let object_type = object_type?;
+                let type_id = HUBSPOT_TYPE_IDS
+                    .iter()
+                    .find(|(name, _)| *name == object_type)
+                    .map(|(_, id)| *id);
+                let is_custom = object_type
+                    .strip_prefix("2-")
+                    .is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
+                let type_id = type_id.or(is_custom.then_some(object_type))?;
+                Some(Url(format!(
+                    "{}/contacts/{}/record/{type_id}/{id}",
+                    self.hubspot_app_url, self.hub_id
+                )))
+            }
+        }
+    }
+}
+
+/// A record of one of the two systems.
+#[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
+pub struct RecordRef {
+    /// Where it is.
+    pub system: System,
+    /// The object's type: contact, company …, 2-N in HubSpot; the API name in Salesforce. Null when not told.
+    pub object_type: Option<String>,
+    /// Its id, in Salesforce with 18 characters; null when it is known by an external id only.
+    pub record_id: Option<ID>,
+    /// What it is known by where it has no id; null when not told.
+    pub external_id: Option<ExternalId>,
+    /// Its name; null when not told.
+    pub name: Option<String>,
+    /// Its page in that system; null when the base URL, the id or HubSpot's object type is not known.
+    pub url: Option<Url>,
+}
+
+/// A value of a unique field that stands for a record.
+#[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
+pub struct ExternalId {
+    /// The field.
+    pub field: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl RecordRef {
+    /// One side of what was synced; none where nothing of it was told.
+    pub(super) fn of_side(
+        system: System,
+        object_type: Option<String>,
+        id: Option<String>,
+        name: Option<String>,
+        links: &Links,
+    ) -> Option<Self> {
+        id.as_ref()?;
+        let url = links.url(system, object_type.as_deref(), id.as_deref());
+        Some(Self {
+            system,
+            object_type,
+            record_id: id.map(ID),
+            external_id: None,
+            name,
+            url,
+        })
+    }
+
+    /// One side as reported, also where it has no id yet.
+    pub(super) fn of_record(system: System, record: classify::Record, links: &Links) -> Self {
+        let url = links.url(
+            system,
+            record.object_type.as_deref(),
+            record.record_id.as_deref(),
+        );
+        Self {
+            system,
+            object_type: record.object_type,
+            record_id: record.record_id.map(ID),
+            external_id: None,
+            name: record.name,
+            url,
+        }
+    }
+
+    pub(super) fn of_related(record: RelatedRecord, links: &Links) -> Self {
+        let url = links.url(
+            record.system,
+            record.object_type.as_deref(),
+            record.record_id.as_deref(),
+        );
+        Self {
+            system: record.system,
+            object_type: record.object_type,
+            record_id: record.record_id.map(ID),
+            external_id: record.external_id.map(|external| ExternalId {
+                field: external.field,
+                value: external.value,
+            }),
+            name: record.name,
+            url,
+        }
+    }
+}
+
+/// A record, or a pair of records of both systems, that does not sync because of an error.
+pub struct AffectedRecord {
+    scope: Scope<Read>,
+    row: affected_records::Model,
+    links: Links,
+    error: Option<SyncError>,
+}
+
+impl AffectedRecord {
+    pub(super) fn new(
+        scope: Scope<Read>,
+        row: affected_records::Model,
+        links: Links,
+        error: Option<SyncError>,
+    ) -> Self {
+        Self {
+            scope,
+            row,
+            links,
+            error,
+        }
+    }
+
+    pub(super) fn row_id(&self) -> Uuid {
+        self.row.id
+    }
+
+    /// The record of a global id; `None` when it does not exist, or does not fail any more.
+    pub async fn load(call: &Call, scope: Scope<Read>, id: &GlobalId) -> Result<Option<Self>> {
+        let Some((error_id, record_id)) = id.two_uuids() else {
+            return Ok(None);
+        };
+        let Some(portal) = portals::find(call, &scope).await? else {
+            return Ok(None);
+        };
+        let row = records::find(call, &scope, error_id, record_id).await?;
+        Ok(row.map(|row| Self {
+            links: Links::of(&portal),
+            scope,
+            row,
+            error: None,
+        }))
+    }
+}
+
+/// A record, or a pair of records of both systems, that does not sync because of an error.
+#[Object]
+impl AffectedRecord {
+    /// Global id.
+    pub async fn id(&self) -> ID {
+        let key = [self.row.error_id.into_bytes(), self.row.id.into_bytes()].concat();
+        GlobalId::encode(Kind::AffectedRecord, self.row.hub_id, &key)
+    }
+
+    /// The error that holds it back.
+    async fn sync_error(&self, ctx: &Context<'_>) -> Result<SyncError> {
+        if let Some(error) = &self.error {
+            return error.shared();
+        }
+        let id = GlobalId {
+            kind: Kind::SyncError,
+            hub_id: self.row.hub_id,
+            key: self.row.error_id.as_bytes().to_vec(),
+        };
+        let error = SyncError::load(Call::of(ctx)?, self.scope.clone(), &id).await?;
+        error.ok_or_else(portals::api::portal_gone)
+    }
+
+    /// Its side in HubSpot; null when it does not exist there yet, or was not told.
+    async fn hubspot_record(&self) -> Option<RecordRef> {
+        let row = self.row.clone();
+        RecordRef::of_side(
+            System::Hubspot,
+            row.hubspot_object_type,
+            row.hubspot_record_id,
+            row.hubspot_name,
+            &self.links,
+        )
+    }
+
+    /// Its side in Salesforce; null when it does not exist there yet, or was not told.
+    async fn salesforce_record(&self) -> Option<RecordRef> {
+        let row = self.row.clone();
+        RecordRef::of_side(
+            System::Salesforce,
+            row.salesforce_object_type,
+            row.salesforce_record_id,
+            row.salesforce_name,
+            &self.links,
+        )
+    }
+
+    /// DUPLICATES: the other record, which holds the value; null when not told.
+    async fn existing_record(&self) -> Option<RecordRef> {
+        let record: RelatedRecord =
+            serde_json::from_str(self.row.existing_record.as_deref()?).ok()?;
+        Some(RecordRef::of_related(record, &self.links))
+    }
+
+    /// The rejected value; null when not told. At most 2,000 characters.
+    async fn value(&self) -> Option<&str> {
+        self.row.rejected_value.as_deref()
+    }
+
+    /// This record's own text, as the provider wrote it.
+    async fn message(&self) -> &str {
+        &self.row.message
+    }
+
+    /// When it first failed for this cause.
+    async fn first_seen_at(&self) -> Instant {
+        Instant(self.row.first_seen_at)
+    }
+
+    /// When it last failed for this cause.
+    async fn last_seen_at(&self) -> Instant {
+        Instant(self.row.last_seen_at)
+    }
+
+    /// Number of failures of this record for this cause; stops at 2^31-1.
+    async fn attempt_count(&self) -> i32 {
+        self.row.attempt_count
+    }
+}

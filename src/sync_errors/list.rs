@@ -1,0 +1,334 @@
+//! Lists of sync errors: filter, order, keyset, count.
+
+use async_graphql::Context;
+use sea_orm::sea_query::{
+    Alias, Asterisk, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement,
+};
+use sea_orm::{FromQueryResult, IntoSimpleExpr};
+use uuid::Uuid;
+
+use crate::classify::{SyncErrorCategory, System, canonical_object_type, canonical_record_id};
+use crate::kernel::auth::{Right, Scope};
+use crate::kernel::call::Call;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::limits;
+use crate::kernel::page::{Connection, Cursor, Page, TotalCount};
+use crate::kernel::text::like_pattern;
+use crate::portals::api::{OrderDirection, Portal};
+use crate::sync_errors::SyncErrorStatus;
+use crate::sync_errors::api::{
+    ErrorListArguments, SyncError, SyncErrorFilter, SyncErrorOrderField, TimeRangeInput,
+};
+use crate::sync_errors::feed::some;
+use crate::sync_errors::tables::{affected_records, sync_errors};
+use crate::sync_errors::{feed, records};
+
+/// The statuses of a list that names none: what the tab shows.
+pub fn default_statuses() -> Option<Vec<SyncErrorStatus>> {
+    Some(vec![SyncErrorStatus::Open])
+}
+
+/// A checked request for a list.
+struct List {
+    statuses: Vec<SyncErrorStatus>,
+    filter: SyncErrorFilter,
+    order: SyncErrorOrderField,
+    descending: bool,
+}
+
+/// Orders of cursors: part of every cursor that was given out.
+fn cursor_order(field: SyncErrorOrderField, descending: bool) -> u8 {
+    let base = match field {
+        SyncErrorOrderField::LastSeenAt => 10,
+        SyncErrorOrderField::FirstSeenAt => 12,
+        SyncErrorOrderField::AffectedRecordCount => 14,
+        SyncErrorOrderField::OccurrenceCount => 16,
+    };
+    base + u8::from(descending)
+}
+
+/// A page of a portal's errors, with what the request wants of their records, in two statements and at most one more
+/// for the count.
+pub async fn connection(
+    ctx: &Context<'_>,
+    portal: &Portal,
+    arguments: ErrorListArguments,
+) -> Result<Connection<SyncError>> {
+    let call = Call::of(ctx)?;
+    let order = arguments.order_by.unwrap_or_default();
+    let mut filter = arguments.filter.unwrap_or_default();
+    check(&filter)?;
+    let matches_nothing = restrict_to(&mut filter, arguments.category);
+    let list = List {
+        statuses: arguments.statuses.unwrap_or_default(),
+        filter,
+        order: order.field,
+        descending: order.direction == OrderDirection::Desc,
+    };
+    let cursor_order = cursor_order(list.order, list.descending);
+    let page = Page::both_ways(&arguments.page, cursor_order)?;
+    let look = ctx.look_ahead();
+    let rows = if matches_nothing {
+        Vec::new()
+    } else {
+        read(call, &portal.scope, &list, &page).await?
+    };
+    let total =
+        match look.field("totalCount").exists() || look.field("totalCountPrecision").exists() {
+            true if matches_nothing => TotalCount::exact(0),
+            true => total(call, portal, &list).await?,
+            false => TotalCount::exact(0),
+        };
+    let nodes = rows
+        .into_iter()
+        .map(|row| SyncError::of_portal(portal, row))
+        .collect();
+    let cursor = |error: &SyncError| {
+        Cursor {
+            order: cursor_order,
+            value: value(list.order, error.row()),
+            id: error.row().id,
+        }
+        .encode()
+    };
+    let mut connection = Connection::new(&page, nodes, cursor, total);
+    let wanted = [look.field("nodes"), look.field("edges").field("node")];
+    records::prefetch(call, &portal.scope, &wanted, connection.nodes_mut()).await?;
+    Ok(connection)
+}
+
+/// Narrows the filter to one card; true when nothing can be left.
+fn restrict_to(filter: &mut SyncErrorFilter, category: Option<SyncErrorCategory>) -> bool {
+    let Some(category) = category else {
+        return false;
+    };
+    let asked = filter.categories.take().unwrap_or_default();
+    filter.categories = Some(vec![category]);
+    !asked.is_empty() && !asked.contains(&category)
+}
+
+fn value(order: SyncErrorOrderField, row: &sync_errors::Model) -> i64 {
+    match order {
+        SyncErrorOrderField::LastSeenAt => row.last_seen_at,
+        SyncErrorOrderField::FirstSeenAt => row.first_seen_at,
+        SyncErrorOrderField::AffectedRecordCount => row.affected_record_count.into(),
+        SyncErrorOrderField::OccurrenceCount => row.occurrence_count.into(),
+    }
+}
+
+fn column(order: SyncErrorOrderField) -> sync_errors::Column {
+    match order {
+        SyncErrorOrderField::LastSeenAt => sync_errors::Column::LastSeenAt,
+        SyncErrorOrderField::FirstSeenAt => sync_errors::Column::FirstSeenAt,
+        SyncErrorOrderField::AffectedRecordCount => sync_errors::Column::AffectedRecordCount,
+        SyncErrorOrderField::OccurrenceCount => sync_errors::Column::OccurrenceCount,
+    }
+}
+
+/// Refuses lists and texts above their limits.
+fn check(filter: &SyncErrorFilter) -> Result<()> {
+    feed::check(&filter.facts())?;
+    limits::FILTER_VALUES.check(filter.codes.as_ref().map_or(0, Vec::len), "filter.codes")?;
+    limits::SEARCH_CHARACTERS.check(
+        filter
+            .search
+            .as_ref()
+            .map_or(0, |text| text.chars().count()),
+        "filter.search",
+    )
+}
+
+/// The row comparison keeps a page in the middle of a long list as cheap as the first.
+async fn read<R: Right>(
+    call: &Call,
+    scope: &Scope<R>,
+    list: &List,
+    page: &Page,
+) -> Result<Vec<sync_errors::Model>> {
+    let mut select = filtered(scope, list)?;
+    select.column(Asterisk);
+    let key = [
+        Expr::col(column(list.order)),
+        Expr::col(sync_errors::Column::Id),
+    ];
+    let place = |cursor: Cursor| Expr::tuple([Expr::val(cursor.value), Expr::val(cursor.id)]);
+    for (cursor, is_after) in [(page.after, true), (page.before, false)] {
+        let Some(cursor) = cursor else { continue };
+        let tuple = Expr::tuple(key.clone());
+        select.and_where(if is_after == list.descending {
+            tuple.lt(place(cursor))
+        } else {
+            tuple.gt(place(cursor))
+        });
+    }
+    let order = if list.descending == page.backwards {
+        Order::Asc
+    } else {
+        Order::Desc
+    };
+    for expression in key {
+        select.order_by_expr(expression, order.clone());
+    }
+    select.limit(page.fetch_count());
+    call.snapshot.all(&select).await
+}
+
+/// From the counters where they answer; else counted, but not far.
+async fn total(call: &Call, portal: &Portal, list: &List) -> Result<TotalCount> {
+    if list.filter.is_about_categories_only() {
+        let categories = list.filter.categories.as_deref().unwrap_or_default();
+        let any = list.statuses.is_empty();
+        let wants = |status: SyncErrorStatus| any || list.statuses.contains(&status);
+        let open = if wants(SyncErrorStatus::Open) {
+            portal.row.sum(categories, |card| card.open_error_count)
+        } else {
+            0
+        };
+        let resolved = if wants(SyncErrorStatus::Resolved) {
+            portal.row.sum(categories, |card| card.resolved_error_count)
+        } else {
+            0
+        };
+        return Ok(TotalCount::exact(open + resolved));
+    }
+    let mut rows = filtered(&portal.scope, list)?;
+    rows.expr(Expr::cust("1"))
+        .limit(limits::COUNTED_ENTRIES.value as u64 + 1);
+    let mut select = Query::select();
+    select
+        .expr_as(Expr::cust("COUNT(*)"), Alias::new("counted"))
+        .from_subquery(rows, Alias::new("counted_rows"));
+    Ok(TotalCount::capped(
+        call.snapshot
+            .one::<Counted>(&select)
+            .await?
+            .map_or(0, |row| row.counted),
+    ))
+}
+
+/// The answer of `SELECT COUNT(*) AS counted`.
+#[derive(FromQueryResult)]
+pub(super) struct Counted {
+    pub(super) counted: i64,
+}
+
+fn filtered<R: Right>(scope: &Scope<R>, list: &List) -> Result<SelectStatement> {
+    let mut select = Query::select();
+    select.from(sync_errors::Entity).and_where(
+        sync_errors::Column::HubId
+            .into_simple_expr()
+            .eq(scope.hub_id()),
+    );
+    if list.statuses == [SyncErrorStatus::Open] {
+        // Literal, so that PostgreSQL can prove that the partial indexes hold all of it.
+        select.and_where(Expr::cust("status < 2"));
+    } else if !list.statuses.is_empty() {
+        select
+            .and_where(Expr::col(sync_errors::Column::Status).is_in(list.statuses.iter().copied()));
+    }
+    for condition in conditions(scope, &list.filter)? {
+        select.and_where(condition);
+    }
+    Ok(select)
+}
+
+/// The filter's keys, each as one condition: all have to hold.
+fn conditions<R: Right>(scope: &Scope<R>, filter: &SyncErrorFilter) -> Result<Vec<Expr>> {
+    use sync_errors::Column;
+    let mut all = feed::conditions(&filter.facts());
+    if let Some(codes) = some(&filter.codes) {
+        all.push(
+            Expr::col(Column::Code).is_in(codes.iter().map(|code| code.trim().to_uppercase())),
+        );
+    }
+    if let Some(transient) = filter.transient {
+        all.push(Expr::col(Column::Transient).eq(transient));
+    }
+    if let Some(search) = &filter.search {
+        all.push(
+            Expr::col(Column::SearchText).like(LikeExpr::new(like_pattern(search)).escape('\\')),
+        );
+    }
+    if let Some(count) = filter.min_affected_record_count {
+        all.push(Expr::col(Column::AffectedRecordCount).gte(count));
+    }
+    all.extend(within(Column::FirstSeenAt, filter.first_seen.as_ref())?);
+    all.extend(within(Column::LastSeenAt, filter.last_seen.as_ref())?);
+    if let Some(key) = &filter.affecting {
+        let id = canonical_record_id(key.system, key.record_id.as_str());
+        all.push(affects(scope, key.system, id, key.object_type.as_deref()));
+    }
+    Ok(all)
+}
+
+fn within(column: sync_errors::Column, range: Option<&TimeRangeInput>) -> Result<Vec<Expr>> {
+    let Some(range) = range else {
+        return Ok(Vec::new());
+    };
+    if let (Some(since), Some(until)) = (range.since, range.until)
+        && since >= until
+    {
+        return Err(Error::BadUserInput(
+            "In a time range since comes before until (which is exclusive).".into(),
+        ));
+    }
+    let since = range.since.map(|since| Expr::col(column).gte(since.0));
+    let until = range.until.map(|until| Expr::col(column).lt(until.0));
+    Ok(since.into_iter().chain(until).collect())
+}
+
+/// Errors that hold back the record with this id.
+fn affects<R: Right>(
+    scope: &Scope<R>,
+    system: System,
+    id: String,
+    object_type: Option<&str>,
+) -> Expr {
+    use affected_records::Column;
+    let (id_column, type_column) = match system {
+        System::Hubspot => (Column::HubspotRecordId, "hubspot_object_type"),
+        System::Salesforce => (Column::SalesforceRecordId, "salesforce_object_type"),
+    };
+    let mut of_record = Query::select();
+    of_record
+        .column(Column::ErrorId)
+        .from(affected_records::Entity)
+        .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
+        .and_where(Expr::col(id_column).eq(id))
+        .and_where(Expr::col(Column::ClearedAt).is_null());
+    if let Some(name) = object_type {
+        let name = canonical_object_type(system, name).to_ascii_lowercase();
+        let told = Expr::cust(format!("LOWER({type_column})")).eq(name);
+        of_record.and_where(told.or(Expr::cust(format!("{type_column} IS NULL"))));
+    }
+    Expr::col(sync_errors::Column::Id).in_subquery(of_record)
+}
+
+/// One error.
+pub async fn find<R: Right>(
+    call: &Call,
+    scope: &Scope<R>,
+    id: Uuid,
+) -> Result<Option<sync_errors::Model>> {
+    Ok(find_many(call, scope, &[id]).await?.pop())
+}
+
+/// Several errors, in any order, in one statement.
+pub async fn find_many<R: Right>(
+    call: &Call,
+    scope: &Scope<R>,
+    ids: &[Uuid],
+) -> Result<Vec<sync_errors::Model>> {
+    let mut select = Query::select();
+    select
+        .column(Asterisk)
+        .from(sync_errors::Entity)
+        .and_where(Expr::col(sync_errors::Column::HubId).eq(scope.hub_id()))
+        .and_where(crate::kernel::db::is_in(
+            call.snapshot.backend(),
+            sync_errors::Column::Id,
+            sea_orm::sea_query::ArrayType::Uuid,
+            ids.iter().map(|id| (*id).into()).collect(),
+        ));
+    call.snapshot.all(&select).await
+}

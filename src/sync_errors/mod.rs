@@ -1,0 +1,45 @@
+//! Sync errors: one cause in one portal, with the records that do not sync because of it.
+//!
+//! [`report`] is the only way in. What it writes is one change of the portal: errors, records, counters, trend and
+//! feed together, or nothing. [`list`], [`records`], [`feed`] and [`trend`] read.
+
+pub mod api;
+pub mod feed;
+pub mod list;
+pub mod records;
+pub mod report;
+mod tables;
+pub mod trend;
+
+use async_graphql::Enum;
+use sea_orm::{DeriveActiveEnum, EnumIter};
+
+/// Whether an error still holds records back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
+pub enum SyncErrorStatus {
+    /// At least one record does not sync because of it.
+    #[sea_orm(num_value = 0)]
+    Open,
+    /// No record is left. It opens again when a record fails for the same cause.
+    #[sea_orm(num_value = 2)]
+    Resolved,
+}
+
+/// What happened to an error in one change: at most one event per error and change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
+pub enum SyncErrorEventKind {
+    /// A cause that was not known failed its first record.
+    #[sea_orm(num_value = 0)]
+    Opened,
+    /// It was RESOLVED and a record failed again.
+    #[sea_orm(num_value = 1)]
+    Reopened,
+    /// Another record, a record seen again, or a record cleared while others are left.
+    #[sea_orm(num_value = 2)]
+    Updated,
+    /// The last record was cleared.
+    #[sea_orm(num_value = 4)]
+    Resolved,
+}

@@ -1,0 +1,236 @@
+//! The records that errors affect: pages of one error, and the first ones of many errors in one statement.
+
+use std::collections::HashMap;
+
+use async_graphql::Lookahead;
+use sea_orm::sea_query::{
+    Alias, Asterisk, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement, Value,
+};
+use sea_orm::{DbBackend, Statement};
+use uuid::Uuid;
+
+use crate::kernel::auth::{Read, Scope};
+use crate::kernel::call::Call;
+use crate::kernel::error::Result;
+use crate::kernel::limits;
+use crate::kernel::page::{self, Page, TotalCount};
+use crate::kernel::text::like_pattern;
+use crate::sync_errors::api::SyncError;
+use crate::sync_errors::list::Counted;
+use crate::sync_errors::tables::{affected_records, latest_failures};
+
+/// The order of their cursors: part of every cursor that was given out.
+pub(super) const BY_ID: u8 = 20;
+
+/// What was read ahead for one error.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Prefetched {
+    /// Its first affected records, as many as the request wants at most and one more.
+    pub(super) records: Option<Vec<affected_records::Model>>,
+    /// Its latest failure as stored.
+    pub(super) latest_failure: Option<String>,
+}
+
+/// Reads for all errors of a page what the request selects below them.
+pub(super) async fn prefetch<'a>(
+    call: &Call,
+    scope: &Scope<Read>,
+    selections: &[Lookahead<'_>],
+    errors: impl Iterator<Item = &'a mut SyncError>,
+) -> Result<()> {
+    let size = selections.iter().filter_map(prefetched_size).max();
+    let with_failure = selections
+        .iter()
+        .any(|selection| selection.field("latestFailure").exists());
+    if size.is_none() && !with_failure {
+        return Ok(());
+    }
+    let mut errors: Vec<&mut SyncError> = errors.collect();
+    let ids: Vec<Uuid> = errors.iter().map(|error| error.row().id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    if let Some(size) = size {
+        let mut by_error: HashMap<Uuid, Vec<affected_records::Model>> = HashMap::new();
+        for row in first_of_each(call, scope, &ids, size + 1).await? {
+            by_error.entry(row.error_id).or_default().push(row);
+        }
+        for error in &mut errors {
+            let mut records = by_error.remove(&error.row().id).unwrap_or_default();
+            records.sort_unstable_by_key(|row| row.id);
+            error.prefetched.records = Some(records);
+        }
+    }
+    if with_failure {
+        let mut failures: HashMap<Uuid, String> = latest_failures(call, scope, &ids)
+            .await?
+            .into_iter()
+            .collect();
+        for error in &mut errors {
+            error.prefetched.latest_failure = failures.remove(&error.row().id);
+        }
+    }
+    Ok(())
+}
+
+/// The largest `first` of the selected `affectedRecords` that start at the beginning.
+fn prefetched_size(errors: &Lookahead<'_>) -> Option<usize> {
+    let records = errors.field("affectedRecords");
+    let size = |field: async_graphql::SelectionField<'_>| {
+        let arguments = field.arguments().ok()?;
+        let is_set = |name: &str| {
+            arguments
+                .iter()
+                .any(|(argument, value)| argument == name && *value != async_graphql::Value::Null)
+        };
+        if is_set("after") || is_set("search") {
+            return None;
+        }
+        let first = arguments
+            .iter()
+            .find(|(name, _)| name == "first")
+            .and_then(|(_, value)| match value {
+                async_graphql::Value::Number(number) => number
+                    .as_i64()
+                    .and_then(|number| i32::try_from(number).ok()),
+                _ => None,
+            });
+        page::size("first", first).ok()
+    };
+    records
+        .selection_fields()
+        .into_iter()
+        .filter_map(size)
+        .max()
+}
+
+/// The first `count` still affected records of each error, in one statement whatever the number of errors.
+async fn first_of_each(
+    call: &Call,
+    scope: &Scope<Read>,
+    errors: &[Uuid],
+    count: usize,
+) -> Result<Vec<affected_records::Model>> {
+    let backend = call.snapshot.backend();
+    let keys = errors.iter().map(|id| Value::from(*id));
+    let count = Value::from(count as i64);
+    let statement = match backend {
+        DbBackend::Postgres => {
+            let sql = "SELECT records.* FROM UNNEST($1::uuid[]) AS errors (id) CROSS JOIN LATERAL \
+                (SELECT * FROM affected_records WHERE hub_id = $2 AND error_id = errors.id AND cleared_at IS NULL \
+                ORDER BY id LIMIT $3) AS records";
+            let array = Value::Array(
+                sea_orm::sea_query::ArrayType::Uuid,
+                Some(Box::new(keys.collect())),
+            );
+            Statement::from_sql_and_values(backend, sql, [array, scope.hub_id().into(), count])
+        }
+        _ => {
+            let marks = vec!["(?)"; errors.len()].join(",");
+            let sql = format!(
+                "WITH errors (id) AS (VALUES {marks}) SELECT records.* FROM errors JOIN affected_records AS records \
+                ON records.hub_id = ? AND records.error_id = errors.id AND records.id IN \
+                (SELECT id FROM affected_records WHERE hub_id = ? AND error_id = errors.id AND cleared_at IS NULL ORDER BY id LIMIT ?) \
+                ORDER BY records.error_id, records.id"
+            );
+            let values = keys.chain([scope.hub_id().into(), scope.hub_id().into(), count]);
+            Statement::from_sql_and_values(backend, sql, values)
+        }
+    };
+    call.snapshot.all_raw(statement).await
+}
+
+fn of_error(scope: &Scope<Read>, error: Uuid, search: Option<&str>) -> SelectStatement {
+    use affected_records::Column;
+    let mut select = Query::select();
+    select
+        .from(affected_records::Entity)
+        .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
+        .and_where(Expr::col(Column::ErrorId).eq(error))
+        .and_where(Expr::col(Column::ClearedAt).is_null());
+    if let Some(search) = search {
+        select.and_where(
+            Expr::col(Column::SearchText).like(LikeExpr::new(like_pattern(search)).escape('\\')),
+        );
+    }
+    select
+}
+
+/// A page of the still affected records of one error, in the order in which they first failed here.
+pub(super) async fn of(
+    call: &Call,
+    scope: &Scope<Read>,
+    error: Uuid,
+    search: Option<&str>,
+    page: &Page,
+) -> Result<Vec<affected_records::Model>> {
+    let mut select = of_error(scope, error, search);
+    select.column(Asterisk);
+    if let Some(after) = page.after {
+        select.and_where(Expr::col(affected_records::Column::Id).gt(after.id));
+    }
+    select
+        .order_by(affected_records::Column::Id, Order::Asc)
+        .limit(page.fetch_count());
+    call.snapshot.all(&select).await
+}
+
+/// How many records a search finds, counted no further than the limit.
+pub(super) async fn count(
+    call: &Call,
+    scope: &Scope<Read>,
+    error: Uuid,
+    search: &str,
+) -> Result<TotalCount> {
+    let mut rows = of_error(scope, error, Some(search));
+    rows.expr(Expr::cust("1"))
+        .limit(limits::COUNTED_ENTRIES.value as u64 + 1);
+    let mut select = Query::select();
+    select
+        .expr_as(Expr::cust("COUNT(*)"), Alias::new("counted"))
+        .from_subquery(rows, Alias::new("counted_rows"));
+    Ok(TotalCount::capped(
+        call.snapshot
+            .one::<Counted>(&select)
+            .await?
+            .map_or(0, |row| row.counted),
+    ))
+}
+
+/// One record of one error, while it is affected.
+pub(super) async fn find(
+    call: &Call,
+    scope: &Scope<Read>,
+    error: Uuid,
+    id: Uuid,
+) -> Result<Option<affected_records::Model>> {
+    let mut select = of_error(scope, error, None);
+    select
+        .column(Asterisk)
+        .and_where(Expr::col(affected_records::Column::Id).eq(id));
+    call.snapshot.one(&select).await
+}
+
+/// The latest failures of several errors as stored.
+pub(super) async fn latest_failures<R: crate::kernel::auth::Right>(
+    call: &Call,
+    scope: &Scope<R>,
+    errors: &[Uuid],
+) -> Result<Vec<(Uuid, String)>> {
+    let mut select = Query::select();
+    select
+        .column(Asterisk)
+        .from(latest_failures::Entity)
+        .and_where(Expr::col(latest_failures::Column::HubId).eq(scope.hub_id()))
+        .and_where(crate::kernel::db::is_in(
+            call.snapshot.backend(),
+            latest_failures::Column::ErrorId,
+            sea_orm::sea_query::ArrayType::Uuid,
+            errors.iter().map(|id| (*id).into()).collect(),
+        ));
+    let rows: Vec<latest_failures::Model> = call.snapshot.all(&select).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.error_id, row.failure))
+        .collect())
+}

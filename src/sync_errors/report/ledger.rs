@@ -1,0 +1,511 @@
+//! The rules of an error's life, on rows in memory: pure, with time as a parameter.
+//!
+//! The rows that a change concerns are put in, moved by [`Ledger::fail`] and [`Ledger::clear`], and taken out with
+//! what has happened. One change has at most one event per error.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::{CheckedFailure, CheckedSuccess, StoredFailure};
+use crate::classify::{Cause, Record, SIGNATURE_VERSION, System};
+use crate::kernel::clock::Micros;
+use crate::kernel::limits;
+use crate::kernel::text::fold_all;
+use crate::sync_errors::tables::{affected_records, sync_errors};
+use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};
+
+/// An error inside a change.
+pub(super) struct ErrorState {
+    pub(super) row: sync_errors::Model,
+    /// Status and affected records before the change; absent for a new error.
+    pub(super) before: Option<(SyncErrorStatus, i32)>,
+    /// What happened to it; absent while nothing did.
+    pub(super) event: Option<SyncErrorEventKind>,
+    /// Its latest failure, where the change brought one.
+    pub(super) latest: Option<StoredFailure>,
+}
+
+/// A record inside a change.
+pub(super) struct RecordState {
+    pub(super) row: affected_records::Model,
+    pub(super) is_changed: bool,
+    /// Joined into another row: to be deleted if it was stored.
+    pub(super) is_absorbed: bool,
+    pub(super) is_stored: bool,
+}
+
+/// All rows that a change concerns.
+#[derive(Default)]
+pub(super) struct Ledger {
+    pub(super) hub_id: i64,
+    pub(super) errors: Vec<ErrorState>,
+    pub(super) records: Vec<RecordState>,
+    by_signature: HashMap<Uuid, usize>,
+    by_id: HashMap<Uuid, usize>,
+    by_half: HashMap<(System, String), Vec<usize>>,
+    pub(super) cleared_count: i32,
+}
+
+/// A failure in one cause, as it happened.
+pub(super) struct Occurrence<'a> {
+    pub(super) checked: &'a CheckedFailure,
+    pub(super) cause: &'a Cause,
+    pub(super) reported_by: &'a str,
+    pub(super) received_at: Micros,
+}
+
+impl Ledger {
+    pub(super) fn new(hub_id: i64) -> Self {
+        Self {
+            hub_id,
+            ..Self::default()
+        }
+    }
+
+    /// Puts a stored error in.
+    pub(super) fn put_error(&mut self, row: sync_errors::Model) {
+        self.by_signature.insert(row.signature, self.errors.len());
+        self.by_id.insert(row.id, self.errors.len());
+        let before = Some((row.status, row.affected_record_count));
+        self.errors.push(ErrorState {
+            row,
+            before,
+            event: None,
+            latest: None,
+        });
+    }
+
+    /// Puts a stored record in; one that is in already stays as it is.
+    pub(super) fn put_record(&mut self, row: affected_records::Model) {
+        let halves = [
+            (System::Hubspot, &row.hubspot_record_id),
+            (System::Salesforce, &row.salesforce_record_id),
+        ];
+        let known = halves.into_iter().any(|(system, id)| {
+            let places = id
+                .as_ref()
+                .and_then(|id| self.by_half.get(&(system, id.clone())));
+            places.is_some_and(|places| {
+                places
+                    .iter()
+                    .any(|place| self.records[*place].row.id == row.id)
+            })
+        });
+        if !known {
+            self.add_record(row, true);
+        }
+    }
+
+    fn add_record(&mut self, row: affected_records::Model, is_stored: bool) -> usize {
+        let place = self.records.len();
+        self.records.push(RecordState {
+            row,
+            is_changed: !is_stored,
+            is_absorbed: false,
+            is_stored,
+        });
+        self.index(place);
+        place
+    }
+
+    fn index(&mut self, place: usize) {
+        let row = &self.records[place].row;
+        let halves = [
+            (System::Hubspot, row.hubspot_record_id.clone()),
+            (System::Salesforce, row.salesforce_record_id.clone()),
+        ];
+        for (system, id) in halves {
+            let Some(id) = id else { continue };
+            let places = self.by_half.entry((system, id)).or_default();
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+    }
+
+    /// The place of the error with this signature.
+    pub(super) fn error_with(&self, signature: Uuid) -> Option<usize> {
+        self.by_signature.get(&signature).copied()
+    }
+
+    /// A record failed for a cause. Answers whether that changed anything, and the place of its error.
+    pub(super) fn fail(&mut self, occurrence: &Occurrence<'_>) -> (bool, Option<usize>) {
+        let error = self.error_with(occurrence.cause.signature);
+        let record = error.and_then(|error| {
+            self.find_record(self.errors[error].row.id, &occurrence.checked.failure)
+        });
+        let occurred_at = occurrence.checked.occurred_at;
+        if let Some(record) = record {
+            let row = &self.records[record].row;
+            let is_old = occurred_at <= row.last_seen_at
+                || row.cleared_at.is_some_and(|cleared| occurred_at <= cleared);
+            if is_old {
+                return (false, error);
+            }
+        }
+        let error = error.unwrap_or_else(|| self.open(occurrence));
+        let newly_affected = match record {
+            Some(record) => self.fail_again(record, occurrence),
+            None => self.fail_first(error, occurrence),
+        };
+        self.count_failure(error, occurrence, newly_affected);
+        (true, Some(error))
+    }
+
+    fn open(&mut self, occurrence: &Occurrence<'_>) -> usize {
+        let place = self.errors.len();
+        self.by_signature.insert(occurrence.cause.signature, place);
+        let row = new_error(self.hub_id, occurrence);
+        self.by_id.insert(row.id, place);
+        self.errors.push(ErrorState {
+            row,
+            before: None,
+            event: Some(SyncErrorEventKind::Opened),
+            latest: None,
+        });
+        place
+    }
+
+    /// The one row of the failure's record or pair; rows of its two halves become one.
+    fn find_record(&mut self, error_id: Uuid, failure: &crate::classify::Failure) -> Option<usize> {
+        let mut places = Vec::new();
+        for (system, record) in [
+            (System::Hubspot, &failure.hubspot_record),
+            (System::Salesforce, &failure.salesforce_record),
+        ] {
+            let Some(record) = record else { continue };
+            let Some(id) = &record.record_id else {
+                continue;
+            };
+            let found = self.by_half.get(&(system, id.clone()));
+            places.extend(found.into_iter().flatten().copied().filter(|place| {
+                let state = &self.records[*place];
+                !state.is_absorbed
+                    && state.row.error_id == error_id
+                    && is_same_type(system, &state.row, record)
+            }));
+        }
+        places.sort_unstable();
+        places.dedup();
+        let (kept, others) = places.split_first()?;
+        for other in others {
+            self.absorb(*kept, *other);
+        }
+        Some(*kept)
+    }
+
+    /// Joins two rows that turned out to be the halves of one pair.
+    fn absorb(&mut self, kept: usize, other: usize) {
+        let from = self.records[other].row.clone();
+        self.records[other].is_absorbed = true;
+        let into = &mut self.records[kept].row;
+        let both_affected = into.cleared_at.is_none() && from.cleared_at.is_none();
+        into.hubspot_object_type = into.hubspot_object_type.take().or(from.hubspot_object_type);
+        into.hubspot_record_id = into.hubspot_record_id.take().or(from.hubspot_record_id);
+        into.hubspot_name = into.hubspot_name.take().or(from.hubspot_name);
+        into.salesforce_object_type = into
+            .salesforce_object_type
+            .take()
+            .or(from.salesforce_object_type);
+        into.salesforce_record_id = into
+            .salesforce_record_id
+            .take()
+            .or(from.salesforce_record_id);
+        into.salesforce_name = into.salesforce_name.take().or(from.salesforce_name);
+        into.first_seen_at = into.first_seen_at.min(from.first_seen_at);
+        into.last_seen_at = into.last_seen_at.max(from.last_seen_at);
+        into.attempt_count = into.attempt_count.saturating_add(from.attempt_count);
+        into.cleared_at = into.cleared_at.zip(from.cleared_at).map(|(a, b)| a.max(b));
+        into.search_text = record_search_text(into);
+        self.records[kept].is_changed = true;
+        self.index(kept);
+        let error = self.by_id.get(&self.records[kept].row.error_id).copied();
+        if both_affected && let Some(error) = error.and_then(|place| self.errors.get_mut(place)) {
+            error.row.affected_record_count -= 1;
+            error.event.get_or_insert(SyncErrorEventKind::Updated);
+        }
+    }
+
+    fn fail_first(&mut self, error: usize, occurrence: &Occurrence<'_>) -> bool {
+        let error = &self.errors[error].row;
+        let failure = &occurrence.checked.failure;
+        let record = |record: &Option<Record>| record.clone().unwrap_or_default();
+        let (hubspot, salesforce) = (
+            record(&failure.hubspot_record),
+            record(&failure.salesforce_record),
+        );
+        let mut row = affected_records::Model {
+            hub_id: self.hub_id,
+            error_id: error.id,
+            id: Uuid::now_v7(),
+            hubspot_object_type: hubspot.object_type,
+            hubspot_record_id: hubspot.record_id,
+            hubspot_name: hubspot.name,
+            salesforce_object_type: salesforce.object_type,
+            salesforce_record_id: salesforce.record_id,
+            salesforce_name: salesforce.name,
+            existing_record: None,
+            rejected_value: None,
+            message: String::new(),
+            first_seen_at: occurrence.checked.occurred_at,
+            last_seen_at: occurrence.checked.occurred_at,
+            attempt_count: 1,
+            cleared_at: None,
+            search_text: String::new(),
+        };
+        set_latest(&mut row, occurrence.cause);
+        self.add_record(row, false);
+        true
+    }
+
+    fn fail_again(&mut self, record: usize, occurrence: &Occurrence<'_>) -> bool {
+        let failure = &occurrence.checked.failure;
+        let state = &mut self.records[record];
+        let row = &mut state.row;
+        let was_cleared = row.cleared_at.take().is_some();
+        row.last_seen_at = occurrence.checked.occurred_at;
+        row.attempt_count = row.attempt_count.saturating_add(1);
+        if let Some(record) = failure.hubspot_record.clone() {
+            row.hubspot_object_type = record.object_type.or(row.hubspot_object_type.take());
+            row.hubspot_record_id = record.record_id.or(row.hubspot_record_id.take());
+            row.hubspot_name = record.name.or(row.hubspot_name.take());
+        }
+        if let Some(record) = failure.salesforce_record.clone() {
+            row.salesforce_object_type = record.object_type.or(row.salesforce_object_type.take());
+            row.salesforce_record_id = record.record_id.or(row.salesforce_record_id.take());
+            row.salesforce_name = record.name.or(row.salesforce_name.take());
+        }
+        set_latest(row, occurrence.cause);
+        state.is_changed = true;
+        self.index(record);
+        was_cleared
+    }
+
+    fn count_failure(&mut self, error: usize, occurrence: &Occurrence<'_>, newly_affected: bool) {
+        let state = &mut self.errors[error];
+        let row = &mut state.row;
+        let occurred_at = occurrence.checked.occurred_at;
+        row.occurrence_count = row.occurrence_count.saturating_add(1);
+        row.affected_record_count += i32::from(newly_affected);
+        row.first_seen_at = row.first_seen_at.min(occurred_at);
+        if occurred_at >= row.last_seen_at {
+            row.last_seen_at = occurred_at;
+            set_latest_facts(row, occurrence.cause);
+            state.latest = Some(stored(occurrence));
+        }
+        add_sample(row, occurrence.cause.value.as_deref());
+        if row.status == SyncErrorStatus::Resolved {
+            row.status = SyncErrorStatus::Open;
+            row.resolved_at = None;
+            let was_open = state
+                .before
+                .is_some_and(|(status, _)| status != SyncErrorStatus::Resolved);
+            state.event = Some(if was_open {
+                SyncErrorEventKind::Updated
+            } else {
+                SyncErrorEventKind::Reopened
+            });
+        }
+        state.event.get_or_insert(SyncErrorEventKind::Updated);
+    }
+
+    /// A record synced, or is gone: clears its rows up to then. Rows cleared before remember the later outcome.
+    pub(super) fn clear(&mut self, success: &CheckedSuccess) {
+        for place in self.named_by(success) {
+            let state = &mut self.records[place];
+            let error = self
+                .by_id
+                .get(&state.row.error_id)
+                .and_then(|place| self.errors.get_mut(*place));
+            let Some(error) = error else { continue };
+            let is_other_direction = success
+                .direction
+                .is_some_and(|direction| direction != error.row.direction);
+            if is_other_direction || state.row.last_seen_at > success.occurred_at {
+                continue;
+            }
+            match state.row.cleared_at {
+                Some(before) if before >= success.occurred_at => continue,
+                Some(_) => {}
+                None => {
+                    self.cleared_count += 1;
+                    error.row.affected_record_count -= 1;
+                    error.event = Some(SyncErrorEventKind::Updated);
+                    if error.row.affected_record_count == 0 {
+                        error.row.status = SyncErrorStatus::Resolved;
+                        error.row.resolved_at = Some(success.occurred_at);
+                        error.event = Some(SyncErrorEventKind::Resolved);
+                    }
+                }
+            }
+            state.row.cleared_at = Some(success.occurred_at);
+            state.is_changed = true;
+        }
+    }
+}
+
+impl Ledger {
+    /// The rows that name either half of what succeeded.
+    fn named_by(&self, success: &CheckedSuccess) -> Vec<usize> {
+        let mut places = Vec::new();
+        for (system, record) in [
+            (System::Hubspot, &success.hubspot_record),
+            (System::Salesforce, &success.salesforce_record),
+        ] {
+            let Some(record) = record else { continue };
+            let Some(id) = &record.record_id else {
+                continue;
+            };
+            let found = self
+                .by_half
+                .get(&(system, id.clone()))
+                .into_iter()
+                .flatten()
+                .copied();
+            places.extend(
+                found.filter(|place| is_same_type(system, &self.records[*place].row, record)),
+            );
+        }
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+}
+
+/// HubSpot ids are unique per object type only; a type that was not told fits all.
+fn is_same_type(system: System, row: &affected_records::Model, record: &Record) -> bool {
+    let known = match system {
+        System::Hubspot => &row.hubspot_object_type,
+        System::Salesforce => return true,
+    };
+    known.is_none() || record.object_type.is_none() || *known == record.object_type
+}
+
+fn new_error(hub_id: i64, occurrence: &Occurrence<'_>) -> sync_errors::Model {
+    let cause = occurrence.cause;
+    let failure = &occurrence.checked.failure;
+    let bars = if cause.fields.is_empty() {
+        String::new()
+    } else {
+        format!("|{}|", cause.fields.join("|"))
+    };
+    let mut row = sync_errors::Model {
+        hub_id,
+        id: Uuid::now_v7(),
+        signature: cause.signature,
+        signature_version: SIGNATURE_VERSION,
+        category: cause.error_type.category(),
+        error_type: cause.error_type,
+        rule: cause.rule.to_owned(),
+        overridden: cause.overridden,
+        system: failure.system,
+        direction: failure.direction,
+        hubspot_object_type: failure.object_type(System::Hubspot),
+        salesforce_object_type: failure.object_type(System::Salesforce),
+        fields: bars,
+        details: serde_json::to_string(&cause.details).unwrap_or_default(),
+        status: SyncErrorStatus::Open,
+        code: None,
+        message: String::new(),
+        cause_code: None,
+        cause_message: None,
+        transient: false,
+        sample_values: "[]".into(),
+        first_seen_at: occurrence.checked.occurred_at,
+        last_seen_at: occurrence.checked.occurred_at,
+        resolved_at: None,
+        occurrence_count: 0,
+        affected_record_count: 0,
+        search_text: String::new(),
+    };
+    set_latest_facts(&mut row, cause);
+    row
+}
+
+/// What an error shows of its latest failure.
+fn set_latest_facts(row: &mut sync_errors::Model, cause: &Cause) {
+    if row.message == cause.message
+        && row.code == cause.code
+        && row.cause_message == cause.cause_message
+        && !row.search_text.is_empty()
+    {
+        return;
+    }
+    row.code.clone_from(&cause.code);
+    row.message.clone_from(&cause.message);
+    row.cause_code.clone_from(&cause.cause_code);
+    row.cause_message.clone_from(&cause.cause_message);
+    row.transient = cause.transient;
+    let fields = row.fields.replace('|', " ");
+    let objects = [
+        row.hubspot_object_type.as_deref(),
+        row.salesforce_object_type.as_deref(),
+    ];
+    row.search_text = fold_all(
+        [
+            Some(row.message.as_str()),
+            row.code.as_deref(),
+            Some(&fields),
+        ]
+        .into_iter()
+        .chain(objects),
+    );
+}
+
+fn set_latest(row: &mut affected_records::Model, cause: &Cause) {
+    row.message.clone_from(&cause.message);
+    row.rejected_value = cause.value.clone().or(row.rejected_value.take());
+    let existing = cause
+        .existing_record
+        .as_ref()
+        .and_then(|record| serde_json::to_string(record).ok());
+    row.existing_record = existing.or(row.existing_record.take());
+    row.search_text = record_search_text(row);
+}
+
+fn record_search_text(row: &affected_records::Model) -> String {
+    fold_all([
+        row.hubspot_name.as_deref(),
+        row.hubspot_record_id.as_deref(),
+        row.salesforce_name.as_deref(),
+        row.salesforce_record_id.as_deref(),
+        row.rejected_value.as_deref(),
+    ])
+}
+
+fn add_sample(row: &mut sync_errors::Model, value: Option<&str>) {
+    let Some(value) = value else { return };
+    let mut samples: Vec<String> = serde_json::from_str(&row.sample_values).unwrap_or_default();
+    if samples.first().is_some_and(|first| first == value) {
+        return;
+    }
+    samples.retain(|sample| sample != value);
+    samples.insert(0, value.to_owned());
+    samples.truncate(limits::SAMPLE_VALUES.value);
+    row.sample_values = serde_json::to_string(&samples).unwrap_or_else(|_| "[]".into());
+}
+
+fn stored(occurrence: &Occurrence<'_>) -> StoredFailure {
+    let CheckedFailure {
+        failure,
+        report_id,
+        occurred_at,
+        ..
+    } = occurrence.checked;
+    StoredFailure {
+        report_id: report_id.clone(),
+        occurred_at: *occurred_at,
+        received_at: occurrence.received_at,
+        reported_by: occurrence.reported_by.to_owned(),
+        direction: failure.direction,
+        system: failure.system,
+        code: failure.code.clone(),
+        message: failure.message.clone(),
+        fields: failure.fields.clone(),
+        hubspot_record: failure.hubspot_record.clone(),
+        salesforce_record: failure.salesforce_record.clone(),
+        value: failure.value.clone(),
+        raw: failure.raw.clone(),
+    }
+}

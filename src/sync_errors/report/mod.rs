@@ -1,0 +1,72 @@
+//! The only way in: reports of failures and successes become one change of the portal each.
+//!
+//! Checked and classified first, without a lock; then applied inside a [`crate::portals::Change`] to the rows that
+//! they concern: loaded, moved by the rules of [`ledger`], written back with counters, trend and feed.
+
+mod check;
+mod failures;
+pub mod input;
+mod ledger;
+pub mod ndjson;
+mod successes;
+mod write;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::classify::{Cause, Failure, Record, SyncDirection, System};
+use crate::kernel::clock::Micros;
+
+pub use check::{check_failure, check_success};
+pub use failures::{FailureAnswer, report_failures};
+pub use successes::{SuccessAnswer, report_successes};
+
+/// A failure that was checked and classified.
+#[derive(Debug)]
+pub struct CheckedFailure {
+    /// What was reported.
+    pub failure: Failure,
+    /// Its causes, at least one.
+    pub causes: Vec<Cause>,
+    /// The engine's own id of the report, or one made from its content.
+    pub report_id: String,
+    /// What stands for the report in the list of those taken.
+    pub digest: Uuid,
+    /// When it happened.
+    pub occurred_at: Micros,
+}
+
+/// A success that was checked.
+#[derive(Debug)]
+pub struct CheckedSuccess {
+    /// When it happened.
+    pub occurred_at: Micros,
+    /// Its direction; absent: both.
+    pub direction: Option<SyncDirection>,
+    /// The record on HubSpot's side.
+    pub hubspot_record: Option<Record>,
+    /// The record on Salesforce's side.
+    pub salesforce_record: Option<Record>,
+}
+
+/// The latest failure of an error as it is kept: nothing that was reported is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    missing_docs,
+    reason = "the fields are described where clients see them, in api::failure"
+)]
+pub struct StoredFailure {
+    pub report_id: String,
+    pub occurred_at: Micros,
+    pub received_at: Micros,
+    pub reported_by: String,
+    pub direction: SyncDirection,
+    pub system: System,
+    pub code: Option<String>,
+    pub message: String,
+    pub fields: Vec<String>,
+    pub hubspot_record: Option<Record>,
+    pub salesforce_record: Option<Record>,
+    pub value: Option<String>,
+    pub raw: Option<String>,
+}

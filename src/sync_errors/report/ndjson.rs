@@ -1,0 +1,203 @@
+//! Failures as NDJSON: one a line, committed per thousand, so that a file of any length takes little memory and what
+//! was sent before a broken connection is kept.
+
+use serde::Serialize;
+
+use super::input::SyncFailureInput;
+use super::{CheckedFailure, check_failure, report_failures};
+use crate::kernel::auth::{Report, Scope};
+use crate::kernel::clock::Clock;
+use crate::kernel::db::Db;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::limits;
+use crate::kernel::user_error::{UserError, UserErrorCode};
+
+/// The answer: the keys of `ReportSyncFailuresPayload`, `line` for `elementIndex`, and no results.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NdjsonAnswer {
+    /// Number of failures that changed something.
+    pub recorded_count: u64,
+    /// Number of failures that were reported before, or are older than what is known of their record.
+    pub repeated_count: u64,
+    /// Number of lines that were refused.
+    pub refused_count: u64,
+    /// Why, for the first [`limits::NDJSON_USER_ERRORS`].
+    pub user_errors: Vec<LineError>,
+}
+
+/// What is wrong with a line.
+#[derive(Debug, Serialize)]
+pub struct LineError {
+    /// The number of the line, from 1.
+    pub line: u64,
+    /// The path of the value inside the line; null when the line as a whole is at fault.
+    pub field: Option<Vec<String>>,
+    /// A `UserErrorCode`.
+    pub code: &'static str,
+    /// Why and what to do.
+    pub message: String,
+}
+
+/// Takes lines and commits them by the thousand.
+pub struct NdjsonReport<'a> {
+    db: &'a Db,
+    scope: &'a Scope<Report>,
+    clock: &'a Clock,
+    rest: Vec<u8>,
+    /// The line that `rest` begins has passed its limit: its bytes are dropped up to the next line feed.
+    is_overlong: bool,
+    line: u64,
+    batch: Vec<CheckedFailure>,
+    answer: NdjsonAnswer,
+}
+
+impl<'a> NdjsonReport<'a> {
+    /// A report of one portal.
+    pub fn new(db: &'a Db, scope: &'a Scope<Report>, clock: &'a Clock) -> Self {
+        let batch = Vec::with_capacity(limits::REPORT_ELEMENTS.value);
+        Self {
+            db,
+            scope,
+            clock,
+            rest: Vec::new(),
+            is_overlong: false,
+            line: 0,
+            batch,
+            answer: NdjsonAnswer::default(),
+        }
+    }
+
+    /// Takes the next bytes of the body.
+    pub async fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
+            let (line, next) = (&bytes[..end], &bytes[end + 1..]);
+            if self.rest.is_empty() && !self.is_overlong {
+                self.line(line).await?;
+            } else {
+                self.keep(line);
+                let whole = std::mem::take(&mut self.rest);
+                self.line(&whole).await?;
+            }
+            bytes = next;
+        }
+        self.keep(bytes);
+        Ok(())
+    }
+
+    /// Keeps the beginning of a line; of one that is too long only so much that it is known to be.
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.rest.len() + bytes.len() > limits::NDJSON_LINE_BYTES.value {
+            self.is_overlong = true;
+            self.rest.clear();
+        }
+        if !self.is_overlong {
+            self.rest.extend_from_slice(bytes);
+        }
+    }
+
+    async fn line(&mut self, line: &[u8]) -> Result<()> {
+        self.line += 1;
+        let is_overlong =
+            std::mem::take(&mut self.is_overlong) || line.len() > limits::NDJSON_LINE_BYTES.value;
+        if is_overlong {
+            let limit = limits::NDJSON_LINE_BYTES;
+            self.refuse(
+                None,
+                "TOO_LONG",
+                format!(
+                    "A line has at most {} {} ({}).",
+                    limit.value, limit.unit, limit.name
+                ),
+            );
+            return Ok(());
+        }
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        match serde_json::from_slice::<SyncFailureInput>(line) {
+            Err(error) => self.refuse(None, "INVALID", json_error(&error)),
+            Ok(input) => match check_failure(input, self.clock.now()) {
+                Ok(checked) => self.batch.push(checked),
+                Err(errors) => self.refuse_all(errors),
+            },
+        }
+        if self.batch.len() >= limits::REPORT_ELEMENTS.value {
+            self.commit().await?;
+        }
+        Ok(())
+    }
+
+    fn refuse_all(&mut self, errors: Vec<UserError>) {
+        self.answer.refused_count += 1;
+        for error in errors {
+            // The path of a line begins where that of a GraphQL input has its "input".
+            let field = error.field.map(|field| field.into_iter().skip(1).collect());
+            self.tell(field, code(error.code), error.message);
+        }
+    }
+
+    fn refuse(&mut self, field: Option<Vec<String>>, code: &'static str, message: String) {
+        self.answer.refused_count += 1;
+        self.tell(field, code, message);
+    }
+
+    fn tell(&mut self, field: Option<Vec<String>>, code: &'static str, message: String) {
+        if self.answer.user_errors.len() < limits::NDJSON_USER_ERRORS.value {
+            self.answer.user_errors.push(LineError {
+                line: self.line,
+                field,
+                code,
+                message,
+            });
+        }
+    }
+
+    async fn commit(&mut self) -> Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let answers = report_failures(self.db, self.scope, self.clock.now(), &self.batch).await?;
+        let answers = answers.ok_or_else(|| {
+            Error::NotFound(
+                "No portal with this Hub ID exists in the portals that the token names.".into(),
+            )
+        })?;
+        let recorded = answers.iter().filter(|answer| answer.recorded).count() as u64;
+        self.answer.recorded_count += recorded;
+        self.answer.repeated_count += answers.len() as u64 - recorded;
+        self.batch.clear();
+        Ok(())
+    }
+
+    /// Takes the last line and commits the rest.
+    pub async fn finish(mut self) -> Result<NdjsonAnswer> {
+        if !self.rest.is_empty() || self.is_overlong {
+            let whole = std::mem::take(&mut self.rest);
+            self.line(&whole).await?;
+        }
+        self.commit().await?;
+        Ok(self.answer)
+    }
+}
+
+/// What is wrong with the JSON of a line: serde's own words name keys, types and columns of the sender's text only.
+fn json_error(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or(&text);
+    format!(
+        "Not a SyncFailureInput in JSON: {text} (column {}).",
+        error.column()
+    )
+}
+
+fn code(code: UserErrorCode) -> &'static str {
+    match code {
+        UserErrorCode::Required => "REQUIRED",
+        UserErrorCode::Invalid => "INVALID",
+        UserErrorCode::TooLong => "TOO_LONG",
+        UserErrorCode::TooMany => "TOO_MANY",
+        UserErrorCode::OutOfRange => "OUT_OF_RANGE",
+        UserErrorCode::NotFound => "NOT_FOUND",
+    }
+}

@@ -1,0 +1,135 @@
+//! Successes in: what they name is cleared, and errors without records are resolved.
+
+use sea_orm::FromQueryResult;
+use sea_orm::sea_query::{Alias, ArrayType, Expr, ExprTrait, Query};
+use uuid::Uuid;
+
+use super::CheckedSuccess;
+use super::ledger::Ledger;
+use super::write::{Half, find_records, load_errors_by_id, write};
+use crate::kernel::auth::{Report, Scope};
+use crate::kernel::clock::Micros;
+use crate::kernel::db::{self, Db, Snapshot};
+use crate::kernel::error::Result;
+use crate::portals::{self, Change};
+use crate::sync_errors::SyncErrorEventKind;
+use crate::sync_errors::tables::affected_records;
+
+/// What successes did.
+#[derive(Debug, Default)]
+pub struct SuccessAnswer {
+    /// Affected records that were cleared.
+    pub cleared_record_count: i32,
+    /// The errors that have no record left.
+    pub resolved_error_ids: Vec<Uuid>,
+}
+
+/// Records successes. `None` when the portal does not exist. What matches nothing takes no lock: most successes are
+/// of records that never failed.
+pub async fn report_successes(
+    db: &Db,
+    scope: &Scope<Report>,
+    now: Micros,
+    successes: &[CheckedSuccess],
+) -> Result<Option<SuccessAnswer>> {
+    if !matches_anything(&db.snapshot(), scope.hub_id(), successes).await? {
+        let exists = scope.is_named() || portals::exists(&db.snapshot(), scope).await?;
+        return Ok(exists.then(SuccessAnswer::default));
+    }
+    let Some(mut change) = Change::begin(db, scope, now).await? else {
+        return Ok(None);
+    };
+    let mut ledger = Ledger::new(change.hub_id());
+    let mut rows = Vec::new();
+    for half in [Half::Hubspot, Half::Salesforce] {
+        rows.extend(
+            find_records(
+                change.transaction(),
+                change.hub_id(),
+                half,
+                &ids(successes, half),
+                None,
+            )
+            .await?,
+        );
+    }
+    let mut errors: Vec<Uuid> = rows.iter().map(|row| row.error_id).collect();
+    errors.sort_unstable();
+    errors.dedup();
+    load_errors_by_id(&change, &mut ledger, errors).await?;
+    rows.into_iter().for_each(|row| ledger.put_record(row));
+    successes.iter().for_each(|success| ledger.clear(success));
+    write(&mut change, &ledger).await?;
+    change.commit().await?;
+    let resolved = ledger
+        .errors
+        .iter()
+        .filter(|error| error.event == Some(SyncErrorEventKind::Resolved));
+    Ok(Some(SuccessAnswer {
+        cleared_record_count: ledger.cleared_count,
+        resolved_error_ids: resolved.map(|error| error.row.id).collect(),
+    }))
+}
+
+fn ids<'a>(successes: &'a [CheckedSuccess], half: Half) -> Vec<&'a str> {
+    let record = |success: &'a CheckedSuccess| match half {
+        Half::Hubspot => success.hubspot_record.as_ref(),
+        Half::Salesforce => success.salesforce_record.as_ref(),
+    };
+    let mut ids: Vec<&str> = successes
+        .iter()
+        .filter_map(|success| record(success)?.record_id.as_deref())
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+#[derive(FromQueryResult)]
+struct Found {
+    #[expect(dead_code, reason = "only whether there is a row matters")]
+    one: i32,
+}
+
+/// Whether any record row names one of the halves with an outcome that is older than the success.
+async fn matches_anything(
+    snapshot: &Snapshot,
+    hub_id: i64,
+    successes: &[CheckedSuccess],
+) -> Result<bool> {
+    let latest = successes
+        .iter()
+        .map(|success| success.occurred_at)
+        .max()
+        .unwrap_or_default();
+    for (half, column) in [
+        (Half::Hubspot, affected_records::Column::HubspotRecordId),
+        (
+            Half::Salesforce,
+            affected_records::Column::SalesforceRecordId,
+        ),
+    ] {
+        let ids = ids(successes, half);
+        if ids.is_empty() {
+            continue;
+        }
+        let values = ids.into_iter().map(Into::into).collect();
+        let mut select = Query::select();
+        select
+            .expr_as(Expr::cust("1"), Alias::new("one"))
+            .from(affected_records::Entity)
+            .and_where(Expr::col(affected_records::Column::HubId).eq(hub_id))
+            .and_where(db::is_in(
+                snapshot.backend(),
+                column,
+                ArrayType::String,
+                values,
+            ))
+            .and_where(Expr::col(affected_records::Column::LastSeenAt).lte(latest))
+            .limit(1);
+        if snapshot.one::<Found>(&select).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,287 @@
+//! Reads the rows that a change concerns and writes what it made of them.
+
+use std::collections::BTreeMap;
+
+use sea_orm::sea_query::{ArrayType, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
+    QueryFilter, Statement,
+};
+use uuid::Uuid;
+
+use super::ledger::{ErrorState, Ledger};
+use crate::classify::SyncErrorCategory;
+use crate::kernel::clock::{MINUTE, Micros};
+use crate::kernel::db;
+use crate::kernel::error::Result;
+use crate::portals::{Change, category_counters};
+use crate::sync_errors::tables::{
+    affected_records, latest_failures, sync_error_events, sync_errors, trend_points,
+};
+use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};
+
+/// Puts the errors with these signatures in.
+pub(super) async fn load_errors_by_signature(
+    change: &Change,
+    ledger: &mut Ledger,
+    signatures: Vec<Uuid>,
+) -> Result<()> {
+    load_errors(change, ledger, sync_errors::Column::Signature, signatures).await
+}
+
+/// Puts the errors with these ids in.
+pub(super) async fn load_errors_by_id(
+    change: &Change,
+    ledger: &mut Ledger,
+    ids: Vec<Uuid>,
+) -> Result<()> {
+    load_errors(change, ledger, sync_errors::Column::Id, ids).await
+}
+
+async fn load_errors(
+    change: &Change,
+    ledger: &mut Ledger,
+    column: sync_errors::Column,
+    keys: Vec<Uuid>,
+) -> Result<()> {
+    let transaction = change.transaction();
+    let keys = keys.into_iter().map(Value::from).collect();
+    let rows = sync_errors::Entity::find()
+        .filter(sync_errors::Column::HubId.eq(change.hub_id()))
+        .filter(db::is_in(
+            transaction.get_database_backend(),
+            column,
+            ArrayType::Uuid,
+            keys,
+        ))
+        .all(transaction)
+        .await?;
+    rows.into_iter().for_each(|row| ledger.put_error(row));
+    Ok(())
+}
+
+/// Which half of a record is looked up, and in which errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Half {
+    Hubspot,
+    Salesforce,
+}
+
+impl Half {
+    fn column(self) -> &'static str {
+        match self {
+            Self::Hubspot => "hubspot_record_id",
+            Self::Salesforce => "salesforce_record_id",
+        }
+    }
+}
+
+/// The records with these ids, in the given errors or (none given) in all.
+pub(super) async fn find_records<C: ConnectionTrait>(
+    connection: &C,
+    hub_id: i64,
+    half: Half,
+    ids: &[&str],
+    errors: Option<&[Uuid]>,
+) -> Result<Vec<affected_records::Model>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let backend = connection.get_database_backend();
+    let column = half.column();
+    let mut values: Vec<Value> = vec![hub_id.into()];
+    let texts: Vec<Value> = ids.iter().map(|id| Value::from(*id)).collect();
+    let keys: Vec<Value> = errors
+        .unwrap_or_default()
+        .iter()
+        .map(|id| Value::from(*id))
+        .collect();
+    let list = |values: &mut Vec<Value>, array: ArrayType, items: Vec<Value>| match backend {
+        DbBackend::Postgres => {
+            values.push(Value::Array(array, Some(Box::new(items))));
+            format!("= ANY(${})", values.len())
+        }
+        _ => {
+            let marks = vec!["?"; items.len()].join(",");
+            values.extend(items);
+            format!("IN ({marks})")
+        }
+    };
+    let hub = if backend == DbBackend::Postgres {
+        "$1"
+    } else {
+        "?"
+    };
+    let mut sql = format!(
+        "SELECT * FROM affected_records WHERE hub_id = {hub} AND {column} {}",
+        list(&mut values, ArrayType::String, texts)
+    );
+    if errors.is_some() {
+        sql.push_str(&format!(
+            " AND error_id {}",
+            list(&mut values, ArrayType::Uuid, keys)
+        ));
+    }
+    let rows = connection
+        .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| affected_records::Model::from_query_result(row, ""))
+        .collect::<Result<_, _>>()?)
+}
+
+/// Writes what the ledger made: errors, records, counters, trend and feed. Answers whether anything had changed.
+pub(super) async fn write(change: &mut Change, ledger: &Ledger) -> Result<bool> {
+    let touched: Vec<&ErrorState> = ledger
+        .errors
+        .iter()
+        .filter(|error| error.event.is_some())
+        .collect();
+    write_records(change.transaction(), ledger).await?;
+    if touched.is_empty() {
+        return Ok(ledger.records.iter().any(|record| record.is_changed));
+    }
+    let transaction = change.transaction();
+    let rows: Vec<_> = touched.iter().map(|error| error.row.clone()).collect();
+    db::upsert::<sync_errors::Entity>(transaction, &rows).await?;
+    let latest: Vec<_> = touched
+        .iter()
+        .filter_map(|error| latest_failure(ledger.hub_id, error))
+        .collect();
+    db::upsert::<latest_failures::Entity>(transaction, &latest).await?;
+    let open = move_counters(change, &touched).await?;
+    append_events(change, &touched).await?;
+    change.move_open_errors(open);
+    Ok(true)
+}
+
+fn latest_failure(hub_id: i64, error: &ErrorState) -> Option<latest_failures::Model> {
+    let failure = serde_json::to_string(error.latest.as_ref()?).ok()?;
+    Some(latest_failures::Model {
+        hub_id,
+        error_id: error.row.id,
+        failure,
+    })
+}
+
+async fn write_records(transaction: &DatabaseTransaction, ledger: &Ledger) -> Result<()> {
+    let changed = |absorbed: bool| {
+        ledger
+            .records
+            .iter()
+            .filter(move |record| record.is_changed && record.is_absorbed == absorbed)
+    };
+    let rows: Vec<_> = changed(false).map(|record| record.row.clone()).collect();
+    db::upsert::<affected_records::Entity>(transaction, &rows).await?;
+    for record in ledger
+        .records
+        .iter()
+        .filter(|record| record.is_absorbed && record.is_stored)
+    {
+        let row = &record.row;
+        affected_records::Entity::delete_by_id((row.hub_id, row.error_id, row.id))
+            .exec(transaction)
+            .await?;
+    }
+    Ok(())
+}
+
+/// What a change did to one card.
+#[derive(Default)]
+struct Moved {
+    open: i32,
+    resolved: i32,
+    affected: i32,
+    opened_count: i32,
+    resolved_count: i32,
+}
+
+/// Moves the counters of the cards and their trend; answers by how much all open errors moved.
+async fn move_counters(change: &Change, touched: &[&ErrorState]) -> Result<i32> {
+    let mut moved: BTreeMap<SyncErrorCategory, Moved> = BTreeMap::new();
+    for error in touched {
+        let card = moved.entry(error.row.category).or_default();
+        let (before, affected) = error
+            .before
+            .map_or((None, 0), |(status, affected)| (Some(status), affected));
+        let is = |status: SyncErrorStatus| i32::from(error.row.status == status);
+        let was = |status: SyncErrorStatus| i32::from(before == Some(status));
+        card.open += is(SyncErrorStatus::Open) - was(SyncErrorStatus::Open);
+        card.resolved += is(SyncErrorStatus::Resolved) - was(SyncErrorStatus::Resolved);
+        card.affected += error.row.affected_record_count - affected;
+        match error.event {
+            Some(SyncErrorEventKind::Opened | SyncErrorEventKind::Reopened) => {
+                card.opened_count += 1
+            }
+            Some(SyncErrorEventKind::Resolved) => card.resolved_count += 1,
+            Some(SyncErrorEventKind::Updated) | None => {}
+        }
+    }
+    let transaction = change.transaction();
+    let stored = category_counters::Entity::find()
+        .filter(category_counters::Column::HubId.eq(change.hub_id()))
+        .all(transaction)
+        .await?;
+    let mut counters = Vec::new();
+    let mut points = Vec::new();
+    for (category, card) in &moved {
+        let before = stored.iter().find(|row| row.category == *category);
+        let sum =
+            |count: fn(&category_counters::Model) -> i32, by: i32| before.map_or(0, count) + by;
+        let row = category_counters::Model {
+            hub_id: change.hub_id(),
+            category: *category,
+            open_error_count: sum(|row| row.open_error_count, card.open),
+            resolved_error_count: sum(|row| row.resolved_error_count, card.resolved),
+            affected_record_count: sum(|row| row.affected_record_count, card.affected),
+        };
+        points.push(trend_point(&row, card, change.now));
+        counters.push(row);
+    }
+    db::upsert::<category_counters::Entity>(transaction, &counters).await?;
+    db::insert::<trend_points::Entity>(transaction, &points, ADD_TO_MINUTE).await?;
+    Ok(moved.values().map(|card| card.open).sum())
+}
+
+const ADD_TO_MINUTE: &str = "ON CONFLICT (hub_id, category, minute) DO UPDATE SET \
+    opened_count = trend_points.opened_count + excluded.opened_count, \
+    resolved_count = trend_points.resolved_count + excluded.resolved_count, \
+    open_error_count = excluded.open_error_count, \
+    affected_record_count = excluded.affected_record_count";
+
+fn trend_point(
+    counters: &category_counters::Model,
+    card: &Moved,
+    now: Micros,
+) -> trend_points::Model {
+    trend_points::Model {
+        hub_id: counters.hub_id,
+        category: counters.category,
+        minute: now - now.rem_euclid(MINUTE),
+        opened_count: card.opened_count,
+        resolved_count: card.resolved_count,
+        open_error_count: counters.open_error_count,
+        affected_record_count: counters.affected_record_count,
+    }
+}
+
+async fn append_events(change: &mut Change, touched: &[&ErrorState]) -> Result<()> {
+    let first = change.next_sequences(touched.len())?;
+    let events: Vec<_> = touched
+        .iter()
+        .zip(first..)
+        .filter_map(|(error, sequence)| {
+            Some(sync_error_events::Model {
+                hub_id: change.hub_id(),
+                sequence,
+                kind: error.event?,
+                occurred_at: change.now,
+                error_id: error.row.id,
+                status: error.row.status,
+                affected_record_count: error.row.affected_record_count,
+            })
+        })
+        .collect();
+    db::insert::<sync_error_events::Entity>(change.transaction(), &events, "").await
+}

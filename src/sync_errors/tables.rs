@@ -1,0 +1,190 @@
+//! The rows of this domain.
+
+pub(super) mod sync_errors {
+    //! One cause in one portal.
+    use sea_orm::entity::prelude::*;
+
+    use crate::classify::{SyncDirection, SyncErrorCategory, SyncErrorType, System};
+    use crate::sync_errors::SyncErrorStatus;
+
+    /// A sync error.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "sync_errors")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub signature: Uuid,
+        pub signature_version: i16,
+        pub category: SyncErrorCategory,
+        pub error_type: SyncErrorType,
+        pub rule: String,
+        pub overridden: bool,
+        pub system: System,
+        pub direction: SyncDirection,
+        pub hubspot_object_type: Option<String>,
+        pub salesforce_object_type: Option<String>,
+        /// Fields and properties that the signature holds constant, folded, each between bars: "|email|phone|".
+        pub fields: String,
+        /// JSON of [`crate::classify::Details`].
+        pub details: String,
+        pub status: SyncErrorStatus,
+        pub code: Option<String>,
+        pub message: String,
+        pub cause_code: Option<String>,
+        pub cause_message: Option<String>,
+        pub transient: bool,
+        /// JSON list of texts, newest first.
+        pub sample_values: String,
+        pub first_seen_at: i64,
+        pub last_seen_at: i64,
+        pub resolved_at: Option<i64>,
+        pub occurrence_count: i32,
+        pub affected_record_count: i32,
+        pub search_text: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(super) mod latest_failures {
+    //! The latest failure of an error, apart from it: it is long and rarely read.
+    use sea_orm::entity::prelude::*;
+
+    /// The failure as reported.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "latest_failures")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub error_id: Uuid,
+        /// JSON of [`crate::sync_errors::report::StoredFailure`].
+        pub failure: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(super) mod affected_records {
+    //! A record, or a pair of records, that does not sync because of an error.
+    use sea_orm::entity::prelude::*;
+
+    /// An affected record.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "affected_records")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub error_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub hubspot_object_type: Option<String>,
+        pub hubspot_record_id: Option<String>,
+        pub hubspot_name: Option<String>,
+        pub salesforce_object_type: Option<String>,
+        pub salesforce_record_id: Option<String>,
+        pub salesforce_name: Option<String>,
+        /// JSON of [`crate::classify::RelatedRecord`].
+        pub existing_record: Option<String>,
+        pub rejected_value: Option<String>,
+        pub message: String,
+        pub first_seen_at: i64,
+        pub last_seen_at: i64,
+        pub attempt_count: i32,
+        /// `occurredAt` of the last outcome that cleared it; absent while it is affected.
+        pub cleared_at: Option<i64>,
+        pub search_text: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(super) mod sync_error_events {
+    //! The feed.
+    use sea_orm::entity::prelude::*;
+
+    use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};
+
+    /// An entry of the feed.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "sync_error_events")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub sequence: i64,
+        pub kind: SyncErrorEventKind,
+        pub occurred_at: i64,
+        pub error_id: Uuid,
+        pub status: SyncErrorStatus,
+        pub affected_record_count: i32,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(super) mod report_ids {
+    //! Reports that were taken, so that sending them again changes nothing.
+    use sea_orm::entity::prelude::*;
+
+    /// A report.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "report_ids")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub digest: Uuid,
+        pub received_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(super) mod trend_points {
+    //! What each minute did to each card; minutes without a change have no row.
+    use sea_orm::entity::prelude::*;
+
+    use crate::classify::SyncErrorCategory;
+
+    /// One minute of one card.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "trend_points")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub category: SyncErrorCategory,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub minute: i64,
+        pub opened_count: i32,
+        pub resolved_count: i32,
+        /// As it was at the end of the minute.
+        pub open_error_count: i32,
+        /// As it was at the end of the minute.
+        pub affected_record_count: i32,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

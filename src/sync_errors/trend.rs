@@ -1,0 +1,221 @@
+//! How the cards developed, in steps of the clock: minutes to hours by UTC, days by the portal's time zone.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
+use chrono_tz::Tz;
+use sea_orm::sea_query::{ArrayType, Value};
+use sea_orm::{DbBackend, FromQueryResult, Statement};
+
+use crate::classify::SyncErrorCategory;
+use crate::kernel::call::Call;
+use crate::kernel::clock::{MINUTE, Micros};
+use crate::kernel::error::{Error, Result};
+use crate::kernel::limits;
+use crate::kernel::scalars::Instant;
+use crate::portals::api::Portal;
+use crate::sync_errors::api::{Interval, TrendPoint};
+
+/// What is asked for.
+pub struct Span {
+    /// From when on.
+    pub since: Micros,
+    /// Until when, exclusive.
+    pub until: Micros,
+    /// In which steps.
+    pub interval: Interval,
+}
+
+/// The beginnings of all steps that hold a part of the span, and the end of the last.
+fn boundaries(span: &Span, zone: Tz) -> Result<Vec<Micros>> {
+    if span.since >= span.until {
+        return Err(Error::BadUserInput(
+            "since comes before until (which is exclusive).".into(),
+        ));
+    }
+    let too_many = || {
+        let limit = limits::PLOT_POINTS;
+        Error::BadUserInput(format!(
+            "At most {} {} ({}): ask for a shorter span or longer steps.",
+            limit.value, limit.unit, limit.name
+        ))
+    };
+    let length = match span.interval {
+        Interval::Minute => MINUTE,
+        Interval::FiveMinutes => 5 * MINUTE,
+        Interval::Hour => 60 * MINUTE,
+        Interval::Day => return day_boundaries(span, zone)?.ok_or_else(too_many),
+    };
+    let first = span.since - span.since.rem_euclid(length);
+    let count = (span.until - first + length - 1) / length;
+    if count > limits::PLOT_POINTS.value as i64 {
+        return Err(too_many());
+    }
+    Ok((0..=count).map(|step| first + step * length).collect())
+}
+
+/// Midnights of the zone; where a day has none (a change of the clock), the first instant that it has.
+fn day_boundaries(span: &Span, zone: Tz) -> Result<Option<Vec<Micros>>> {
+    let out_of_range =
+        || Error::BadUserInput("since and until lie in the years of the calendar.".into());
+    let start = DateTime::<Utc>::from_timestamp_micros(span.since).ok_or_else(out_of_range)?;
+    let mut day = start.with_timezone(&zone).date_naive();
+    let mut boundaries = vec![midnight(day, zone)];
+    while boundaries.last().is_some_and(|last| *last < span.until) {
+        if boundaries.len() > limits::PLOT_POINTS.value {
+            return Ok(None);
+        }
+        day = day
+            .checked_add_days(Days::new(1))
+            .ok_or_else(out_of_range)?;
+        boundaries.push(midnight(day, zone));
+    }
+    Ok(Some(boundaries))
+}
+
+fn midnight(day: NaiveDate, zone: Tz) -> Micros {
+    (0..=24)
+        .filter_map(|half_hours| day.and_hms_opt(half_hours / 2, half_hours % 2 * 30, 0))
+        .find_map(|time| zone.from_local_datetime(&time).earliest())
+        .map_or_else(
+            || {
+                day.and_time(chrono::NaiveTime::MIN)
+                    .and_utc()
+                    .timestamp_micros()
+            },
+            |at| at.timestamp_micros(),
+        )
+}
+
+/// What the rows of one step of one card add up to.
+#[derive(Debug, FromQueryResult)]
+struct Step {
+    step: i64,
+    category: SyncErrorCategory,
+    opened_count: i64,
+    resolved_count: i64,
+    open_error_count: i32,
+    affected_record_count: i32,
+}
+
+/// The points of all steps and categories, oldest first, in the order of the cards within a step.
+pub async fn points(
+    call: &Call,
+    portal: &Portal,
+    span: Span,
+    categories: Vec<SyncErrorCategory>,
+) -> Result<Vec<TrendPoint>> {
+    let zone: Tz = portal.row.portal.time_zone.parse().unwrap_or(Tz::UTC);
+    let boundaries = boundaries(&span, zone)?;
+    let steps: Vec<Step> = call
+        .snapshot
+        .all_raw(statement(
+            call.snapshot.backend(),
+            portal.scope.hub_id(),
+            &boundaries,
+        ))
+        .await?;
+    let mut by_place: HashMap<(i64, SyncErrorCategory), Step> = steps
+        .into_iter()
+        .map(|step| ((step.step, step.category), step))
+        .collect();
+    let wanted: Vec<_> = SyncErrorCategory::all()
+        .filter(|category| categories.is_empty() || categories.contains(category))
+        .collect();
+    // Step -1 is all that came before: what was open when the span began.
+    let mut levels: HashMap<SyncErrorCategory, (i32, i32)> = HashMap::new();
+    for category in &wanted {
+        if let Some(step) = by_place.remove(&(-1, *category)) {
+            levels.insert(
+                *category,
+                (step.open_error_count, step.affected_record_count),
+            );
+        }
+    }
+    let mut points = Vec::with_capacity(boundaries.len() * wanted.len());
+    for (number, at) in boundaries.iter().enumerate().take(boundaries.len() - 1) {
+        for category in &wanted {
+            let step = by_place.remove(&(number as i64, *category));
+            if let Some(step) = &step {
+                levels.insert(
+                    *category,
+                    (step.open_error_count, step.affected_record_count),
+                );
+            }
+            let (open_error_count, affected_record_count) =
+                levels.get(category).copied().unwrap_or_default();
+            let count = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
+            points.push(TrendPoint {
+                at: Instant(*at),
+                category: *category,
+                opened_count: step.as_ref().map_or(0, |step| count(step.opened_count)),
+                resolved_count: step.as_ref().map_or(0, |step| count(step.resolved_count)),
+                open_error_count,
+                affected_record_count,
+            });
+        }
+    }
+    Ok(points)
+}
+
+/// Sums the minutes of each step and takes the levels of its last minute; the step before the first reaches back to the
+/// beginning. The minutes are read once, by the primary key.
+fn statement(backend: DbBackend, hub_id: i64, boundaries: &[Micros]) -> Statement {
+    let (from, until) = (
+        boundaries.first().copied().unwrap_or_default(),
+        boundaries.last().copied().unwrap_or_default(),
+    );
+    let starts = &boundaries[..boundaries.len().saturating_sub(1)];
+    let (steps, mut values): (String, Vec<Value>) = match backend {
+        DbBackend::Postgres => {
+            let array = Value::Array(
+                ArrayType::BigInt,
+                Some(Box::new(starts.iter().map(|at| Value::from(*at)).collect())),
+            );
+            ("SELECT at - 1, start FROM UNNEST($1::bigint[]) WITH ORDINALITY AS starts (start, at)".into(), vec![array])
+        }
+        _ => {
+            let marks: Vec<String> = (0..starts.len()).map(|at| format!("({at}, ?)")).collect();
+            (
+                format!("VALUES {}", marks.join(",")),
+                starts.iter().map(|at| Value::from(*at)).collect(),
+            )
+        }
+    };
+    let base = values.len();
+    let mark = |position: usize| {
+        if backend == DbBackend::Postgres {
+            format!("${}", base + position)
+        } else {
+            "?".to_owned()
+        }
+    };
+    values.extend([
+        hub_id.into(),
+        from.into(),
+        until.into(),
+        hub_id.into(),
+        from.into(),
+    ]);
+    let sql = format!(
+        "WITH steps (step, start) AS ({steps}), \
+         ends AS (SELECT step, start, LEAD(start, 1, {until}) OVER (ORDER BY step) AS next FROM steps), \
+         inside AS (SELECT ends.step, points.*, ROW_NUMBER() OVER (PARTITION BY points.category, ends.step ORDER BY points.minute DESC) AS latest \
+            FROM trend_points AS points JOIN ends ON points.minute >= ends.start AND points.minute < ends.next \
+            WHERE points.hub_id = {hub} AND points.minute >= {since} AND points.minute < {end}), \
+         before AS (SELECT points.*, ROW_NUMBER() OVER (PARTITION BY points.category ORDER BY points.minute DESC) AS latest \
+            FROM trend_points AS points WHERE points.hub_id = {hub_before} AND points.minute < {since_before}) \
+         SELECT CAST(step AS BIGINT) AS step, category, CAST(SUM(opened_count) AS BIGINT) AS opened_count, \
+            CAST(SUM(resolved_count) AS BIGINT) AS resolved_count, \
+            MAX(CASE WHEN latest = 1 THEN open_error_count END) AS open_error_count, \
+            MAX(CASE WHEN latest = 1 THEN affected_record_count END) AS affected_record_count \
+         FROM inside GROUP BY step, category \
+         UNION ALL SELECT -1, category, 0, 0, open_error_count, affected_record_count FROM before WHERE latest = 1",
+        hub = mark(1),
+        since = mark(2),
+        end = mark(3),
+        hub_before = mark(4),
+        since_before = mark(5),
+    );
+    Statement::from_sql_and_values(backend, sql, values)
+}
