@@ -4,6 +4,7 @@
 //! ([`salesforce`], [`hubspot`]) that name themselves in `Classification.rule`. No input makes this panic.
 
 mod details;
+mod facts;
 mod hubspot;
 mod normalise;
 mod provider_error;
@@ -138,7 +139,7 @@ fn classify_one(failure: &Failure, error: &provider_error::ProviderError) -> Cau
         .category
         .filter(|category| *category != verdict.error_type.category());
     let error_type = overriding.map_or(verdict.error_type, SyncErrorCategory::catch_all);
-    let facts = details::facts(failure, error, error_type);
+    let facts = facts::facts(failure, error, error_type);
     let signature = signature::signature(failure, error, error_type, &facts);
     let nested_lock = error
         .cause_code

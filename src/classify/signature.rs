@@ -7,7 +7,8 @@ use sea_orm::ActiveEnum;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::classify::details::{Details, Facts};
+use crate::classify::details::Details;
+use crate::classify::facts::Facts;
 use crate::classify::normalise::normalise;
 use crate::classify::provider_error::ProviderError;
 use crate::classify::{Failure, SIGNATURE_VERSION, SyncErrorCategory, SyncErrorType};
@@ -35,7 +36,7 @@ pub(super) fn signature(
             .then(|| facts.value.as_ref())
             .flatten()
             .map(|value| vec!["value".into(), value.to_lowercase()]),
-        Permissions => (by_field || facts.object.is_some()).then(Vec::new),
+        Permissions => (by_field || facts.object.is_some()).then(|| facts.access_key()),
         Picklists | PropertyMappings | PropertyValues => by_field.then(Vec::new),
         CustomCode | Other => None,
     };

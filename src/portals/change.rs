@@ -8,8 +8,9 @@ use sea_orm::sea_query::LockType;
 use sea_orm::{DatabaseTransaction, DbBackend, EntityTrait, QuerySelect};
 
 use crate::kernel::auth::{Scope, Writing};
+use crate::kernel::bulk;
 use crate::kernel::clock::Micros;
-use crate::kernel::db::{self, Db};
+use crate::kernel::db::Db;
 use crate::kernel::error::{Error, Result};
 use crate::portals::store;
 use crate::portals::tables::feed_heads;
@@ -83,7 +84,7 @@ impl Change {
     /// Makes it so: the head moves as the last statement before the commit.
     pub async fn commit(self) -> Result<()> {
         if self.moved {
-            db::upsert::<feed_heads::Entity>(&self.transaction, &[self.head]).await?;
+            bulk::upsert::<feed_heads::Entity>(&self.transaction, &[self.head]).await?;
         }
         Ok(self.transaction.commit().await?)
     }

@@ -5,6 +5,7 @@
 
 pub mod api;
 mod change;
+mod list;
 pub mod mutations;
 mod settings;
 mod store;

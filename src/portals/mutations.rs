@@ -82,7 +82,7 @@ impl PortalMutations {
     async fn configure_portal(
         &self,
         ctx: &Context<'_>,
-        input: ConfigurePortalInput,
+        #[graphql(desc = "What to change.")] input: ConfigurePortalInput,
     ) -> Result<ConfigurePortalPayload> {
         let call = Call::of(ctx)?;
         let refused = |user_errors| ConfigurePortalPayload {
@@ -109,7 +109,7 @@ impl PortalMutations {
     async fn report_portal_state(
         &self,
         ctx: &Context<'_>,
-        input: ReportPortalStateInput,
+        #[graphql(desc = "What is so.")] input: ReportPortalStateInput,
     ) -> Result<ReportPortalStatePayload> {
         let call = Call::of(ctx)?;
         let refused = |user_errors| ReportPortalStatePayload {

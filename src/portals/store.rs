@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use crate::classify::SyncErrorCategory;
 use crate::kernel::auth::{Portals, Right, Scope, Viewer};
+use crate::kernel::bulk;
 use crate::kernel::call::Call;
 use crate::kernel::db::{self, Snapshot};
 use crate::kernel::error::Result;
 use crate::kernel::page::Page;
-use crate::kernel::text::like_pattern;
 use crate::portals::tables::{category_counters, feed_heads, portal_changes, portals};
 use crate::portals::{Locale, SyncState};
 
@@ -111,7 +111,7 @@ pub async fn exists<R: Right>(snapshot: &Snapshot, scope: &Scope<R>) -> Result<b
     Ok(!read(snapshot, &[scope.hub_id()]).await?.is_empty())
 }
 
-async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc<PortalRow>>> {
+pub(super) async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc<PortalRow>>> {
     if hub_ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -171,11 +171,11 @@ async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc<PortalRow>
     Ok(rows.into_iter().map(Arc::new).collect())
 }
 
-fn hub_id_of_portal() -> Expr {
+pub(super) fn hub_id_of_portal() -> Expr {
     Expr::col((portals::Entity, portals::Column::HubId))
 }
 
-fn is_one_of(snapshot: &Snapshot, hub_ids: &[i64]) -> Expr {
+pub(super) fn is_one_of(snapshot: &Snapshot, hub_ids: &[i64]) -> Expr {
     let values = hub_ids.iter().map(|id| (*id).into()).collect();
     db::is_in(
         snapshot.backend(),
@@ -183,120 +183,6 @@ fn is_one_of(snapshot: &Snapshot, hub_ids: &[i64]) -> Expr {
         ArrayType::BigInt,
         values,
     )
-}
-
-/// What a list of portals is narrowed and ordered by.
-#[derive(Debug)]
-pub struct PortalList {
-    /// Part of name or Hub ID.
-    pub search: Option<String>,
-    /// Empty: any.
-    pub sync_states: Vec<SyncState>,
-    /// By open errors instead of Hub ID.
-    pub by_open_errors: bool,
-    /// Largest first.
-    pub descending: bool,
-}
-
-#[derive(FromQueryResult)]
-struct Listed {
-    hub_id: i64,
-    open_error_count: i32,
-}
-
-/// A page of the viewer's portals, each with the number of open errors it is ordered by.
-pub async fn list(
-    call: &Call,
-    viewer: &Viewer,
-    list: &PortalList,
-    page: &Page,
-) -> Result<Vec<(i64, Arc<PortalRow>)>> {
-    ensure(call, viewer).await?;
-    let mut select = listed(call, viewer, list);
-    let open = Expr::col((feed_heads::Entity, feed_heads::Column::OpenErrorCount));
-    select
-        .column((portals::Entity, portals::Column::HubId))
-        .column((feed_heads::Entity, feed_heads::Column::OpenErrorCount));
-    let key = if list.by_open_errors {
-        vec![open.clone(), hub_id_of_portal()]
-    } else {
-        vec![hub_id_of_portal()]
-    };
-    if let Some(after) = page.after {
-        let hub_id = i64::try_from(after.id.as_u128()).unwrap_or_default();
-        let place = if list.by_open_errors {
-            vec![Expr::val(after.value), Expr::val(hub_id)]
-        } else {
-            vec![Expr::val(hub_id)]
-        };
-        let (key, place) = (Expr::tuple(key.clone()), Expr::tuple(place));
-        select.and_where(if list.descending {
-            key.lt(place)
-        } else {
-            key.gt(place)
-        });
-    }
-    let order = if list.descending {
-        Order::Desc
-    } else {
-        Order::Asc
-    };
-    for expression in key {
-        select.order_by_expr(expression, order.clone());
-    }
-    select.limit(page.fetch_count());
-    let listed: Vec<Listed> = call.snapshot.all(&select).await?;
-    let hub_ids: Vec<i64> = listed.iter().map(|line| line.hub_id).collect();
-    let rows = read(&call.snapshot, &hub_ids).await?;
-    let row = |line: &Listed| {
-        rows.iter()
-            .find(|row| row.portal.hub_id == line.hub_id)
-            .cloned()
-    };
-    Ok(listed
-        .iter()
-        .filter_map(|line| Some((i64::from(line.open_error_count), row(line)?)))
-        .collect())
-}
-
-/// How many portals a list has.
-pub async fn count(call: &Call, viewer: &Viewer, list: &PortalList) -> Result<i64> {
-    let mut select = listed(call, viewer, list);
-    select.expr_as(Expr::cust("COUNT(*)"), Alias::new("counted"));
-    Ok(call
-        .snapshot
-        .one::<Counted>(&select)
-        .await?
-        .map_or(0, |row| row.counted))
-}
-
-/// The answer of `SELECT COUNT(*) AS counted`.
-#[derive(FromQueryResult)]
-struct Counted {
-    counted: i64,
-}
-
-fn listed(call: &Call, viewer: &Viewer, list: &PortalList) -> SelectStatement {
-    let mut select = Query::select();
-    select.from(portals::Entity).inner_join(
-        feed_heads::Entity,
-        hub_id_of_portal().equals((feed_heads::Entity, feed_heads::Column::HubId)),
-    );
-    if let Portals::Named(hub_ids) = viewer.portals() {
-        select.and_where(is_one_of(&call.snapshot, hub_ids));
-    }
-    if let Some(search) = &list.search {
-        select.and_where(
-            Expr::col(portals::Column::SearchText)
-                .like(sea_orm::sea_query::LikeExpr::new(like_pattern(search)).escape('\\')),
-        );
-    }
-    if !list.sync_states.is_empty() {
-        select.and_where(
-            Expr::col(portals::Column::SyncState).is_in(list.sync_states.iter().copied()),
-        );
-    }
-    select
 }
 
 /// Makes the rows of the portals that the token names, where they are missing.
@@ -339,8 +225,9 @@ async fn create(call: &Call, hub_ids: &[i64]) -> Result<()> {
 pub(super) async fn insert_empty(transaction: &DatabaseTransaction, hub_ids: &[i64]) -> Result<()> {
     let portals: Vec<_> = hub_ids.iter().map(|id| empty(*id)).collect();
     let heads: Vec<_> = hub_ids.iter().map(|id| new_head(*id)).collect();
-    db::insert::<portals::Entity>(transaction, &portals, "ON CONFLICT (hub_id) DO NOTHING").await?;
-    db::insert::<feed_heads::Entity>(transaction, &heads, "ON CONFLICT (hub_id) DO NOTHING")
+    bulk::insert::<portals::Entity>(transaction, &portals, "ON CONFLICT (hub_id) DO NOTHING")
+        .await?;
+    bulk::insert::<feed_heads::Entity>(transaction, &heads, "ON CONFLICT (hub_id) DO NOTHING")
         .await?;
     Ok(())
 }
@@ -390,9 +277,9 @@ pub(super) async fn write_settings(
     portal: portals::Model,
     changes: &[portal_changes::Model],
 ) -> Result<()> {
-    db::upsert::<portals::Entity>(transaction, &[portal]).await?;
+    bulk::upsert::<portals::Entity>(transaction, &[portal]).await?;
     if !changes.is_empty() {
-        db::insert::<portal_changes::Entity>(transaction, changes, "").await?;
+        bulk::insert::<portal_changes::Entity>(transaction, changes, "").await?;
     }
     Ok(())
 }
@@ -444,4 +331,10 @@ fn changes_of<R: Right>(scope: &Scope<R>) -> SelectStatement {
         .from(portal_changes::Entity)
         .and_where(Expr::col(portal_changes::Column::HubId).eq(scope.hub_id()));
     select
+}
+
+/// The answer of `SELECT COUNT(*) AS counted`.
+#[derive(FromQueryResult)]
+pub(super) struct Counted {
+    pub(super) counted: i64,
 }

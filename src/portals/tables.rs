@@ -68,14 +68,20 @@ pub mod category_counters {
     #[sea_orm(table_name = "category_counters")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
+        /// The portal.
         pub hub_id: i64,
         #[sea_orm(primary_key, auto_increment = false)]
+        /// The card.
         pub category: SyncErrorCategory,
+        /// Errors that are not resolved.
         pub open_error_count: i32,
+        /// Errors that are resolved and kept.
         pub resolved_error_count: i32,
+        /// Records that do not sync, summed over the errors.
         pub affected_record_count: i32,
     }
 
+    /// None: tables are joined by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

@@ -34,7 +34,15 @@ pub(super) async fn sync_failures(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match take(&app, &notes, parameters, &headers, body).await {
+    // A task of its own: when the client goes away, what is being committed is still committed.
+    let taking = tokio::spawn({
+        let notes = notes.clone();
+        async move { take(&app, &notes, parameters, &headers, body).await }
+    });
+    let taken = taking
+        .await
+        .unwrap_or_else(|error| Err(Error::Internal(error.to_string())));
+    match taken {
         Ok(answer) => {
             notes.outcome("ok");
             Json(answer).into_response()

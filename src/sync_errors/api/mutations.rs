@@ -95,7 +95,7 @@ impl ReportMutations {
     async fn report_sync_failures(
         &self,
         ctx: &Context<'_>,
-        input: ReportSyncFailuresInput,
+        #[graphql(desc = "The failures.")] input: ReportSyncFailuresInput,
     ) -> Result<ReportSyncFailuresPayload> {
         let call = Call::of(ctx)?;
         let Some(scope) = scope_of::<Report>(call, input.hub_id.as_ref())? else {
@@ -129,7 +129,7 @@ impl ReportMutations {
     async fn report_sync_successes(
         &self,
         ctx: &Context<'_>,
-        input: ReportSyncSuccessesInput,
+        #[graphql(desc = "The successes.")] input: ReportSyncSuccessesInput,
     ) -> Result<ReportSyncSuccessesPayload> {
         let call = Call::of(ctx)?;
         let refused = |user_errors| {

@@ -10,8 +10,9 @@ use super::ledger::{Ledger, Occurrence};
 use super::write::{Half, find_records, load_errors_by_signature, write};
 use crate::classify::System;
 use crate::kernel::auth::{Report, Scope};
+use crate::kernel::bulk;
 use crate::kernel::clock::{DAY, Micros};
-use crate::kernel::db::{self, Db};
+use crate::kernel::db::Db;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
 use crate::portals::Change;
@@ -96,7 +97,8 @@ async fn remember(change: &Change, failures: &[CheckedFailure]) -> Result<HashSe
          WHERE report_ids.received_at < {oldest} RETURNING digest"
     );
     let fresh: Vec<Digest> =
-        db::insert_returning::<report_ids::Entity, _>(change.transaction(), &rows, &clause).await?;
+        bulk::insert_returning::<report_ids::Entity, _>(change.transaction(), &rows, &clause)
+            .await?;
     Ok(fresh.into_iter().map(|row| row.digest).collect())
 }
 
@@ -112,7 +114,6 @@ async fn load(change: &Change, ledger: &mut Ledger, failures: &[CheckedFailure])
     if ledger.errors.is_empty() {
         return Ok(());
     }
-    let errors: Vec<Uuid> = ledger.errors.iter().map(|error| error.row.id).collect();
     for (half, system) in [
         (Half::Hubspot, System::Hubspot),
         (Half::Salesforce, System::Salesforce),
@@ -123,14 +124,7 @@ async fn load(change: &Change, ledger: &mut Ledger, failures: &[CheckedFailure])
             .collect();
         ids.sort_unstable();
         ids.dedup();
-        let rows = find_records(
-            change.transaction(),
-            change.hub_id(),
-            half,
-            &ids,
-            Some(&errors),
-        )
-        .await?;
+        let rows = find_records(change, half, &ids).await?;
         rows.into_iter().for_each(|row| ledger.put_record(row));
     }
     Ok(())

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
+use super::rows::{
+    add_sample, join, new_error, new_record, set_latest_facts, stored, update_record,
+};
 use super::{CheckedFailure, CheckedSuccess, StoredFailure};
-use crate::classify::{Cause, Record, SIGNATURE_VERSION, System};
+use crate::classify::{Cause, Record, System};
 use crate::kernel::clock::Micros;
-use crate::kernel::limits;
-use crate::kernel::text::fold_all;
 use crate::sync_errors::tables::{affected_records, sync_errors};
 use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};
 
@@ -201,23 +202,7 @@ impl Ledger {
         self.records[other].is_absorbed = true;
         let into = &mut self.records[kept].row;
         let both_affected = into.cleared_at.is_none() && from.cleared_at.is_none();
-        into.hubspot_object_type = into.hubspot_object_type.take().or(from.hubspot_object_type);
-        into.hubspot_record_id = into.hubspot_record_id.take().or(from.hubspot_record_id);
-        into.hubspot_name = into.hubspot_name.take().or(from.hubspot_name);
-        into.salesforce_object_type = into
-            .salesforce_object_type
-            .take()
-            .or(from.salesforce_object_type);
-        into.salesforce_record_id = into
-            .salesforce_record_id
-            .take()
-            .or(from.salesforce_record_id);
-        into.salesforce_name = into.salesforce_name.take().or(from.salesforce_name);
-        into.first_seen_at = into.first_seen_at.min(from.first_seen_at);
-        into.last_seen_at = into.last_seen_at.max(from.last_seen_at);
-        into.attempt_count = into.attempt_count.saturating_add(from.attempt_count);
-        into.cleared_at = into.cleared_at.zip(from.cleared_at).map(|(a, b)| a.max(b));
-        into.search_text = record_search_text(into);
+        join(into, from);
         self.records[kept].is_changed = true;
         self.index(kept);
         let error = self.by_id.get(&self.records[kept].row.error_id).copied();
@@ -228,55 +213,15 @@ impl Ledger {
     }
 
     fn fail_first(&mut self, error: usize, occurrence: &Occurrence<'_>) -> bool {
-        let error = &self.errors[error].row;
-        let failure = &occurrence.checked.failure;
-        let record = |record: &Option<Record>| record.clone().unwrap_or_default();
-        let (hubspot, salesforce) = (
-            record(&failure.hubspot_record),
-            record(&failure.salesforce_record),
-        );
-        let mut row = affected_records::Model {
-            hub_id: self.hub_id,
-            error_id: error.id,
-            id: Uuid::now_v7(),
-            hubspot_object_type: hubspot.object_type,
-            hubspot_record_id: hubspot.record_id,
-            hubspot_name: hubspot.name,
-            salesforce_object_type: salesforce.object_type,
-            salesforce_record_id: salesforce.record_id,
-            salesforce_name: salesforce.name,
-            existing_record: None,
-            rejected_value: None,
-            message: String::new(),
-            first_seen_at: occurrence.checked.occurred_at,
-            last_seen_at: occurrence.checked.occurred_at,
-            attempt_count: 1,
-            cleared_at: None,
-            search_text: String::new(),
-        };
-        set_latest(&mut row, occurrence.cause);
+        let row = new_record(self.hub_id, self.errors[error].row.id, occurrence);
         self.add_record(row, false);
         true
     }
 
     fn fail_again(&mut self, record: usize, occurrence: &Occurrence<'_>) -> bool {
-        let failure = &occurrence.checked.failure;
         let state = &mut self.records[record];
-        let row = &mut state.row;
-        let was_cleared = row.cleared_at.take().is_some();
-        row.last_seen_at = occurrence.checked.occurred_at;
-        row.attempt_count = row.attempt_count.saturating_add(1);
-        if let Some(record) = failure.hubspot_record.clone() {
-            row.hubspot_object_type = record.object_type.or(row.hubspot_object_type.take());
-            row.hubspot_record_id = record.record_id.or(row.hubspot_record_id.take());
-            row.hubspot_name = record.name.or(row.hubspot_name.take());
-        }
-        if let Some(record) = failure.salesforce_record.clone() {
-            row.salesforce_object_type = record.object_type.or(row.salesforce_object_type.take());
-            row.salesforce_record_id = record.record_id.or(row.salesforce_record_id.take());
-            row.salesforce_name = record.name.or(row.salesforce_name.take());
-        }
-        set_latest(row, occurrence.cause);
+        let was_cleared = state.row.cleared_at.take().is_some();
+        update_record(&mut state.row, occurrence);
         state.is_changed = true;
         self.index(record);
         was_cleared
@@ -380,132 +325,4 @@ fn is_same_type(system: System, row: &affected_records::Model, record: &Record) 
         System::Salesforce => return true,
     };
     known.is_none() || record.object_type.is_none() || *known == record.object_type
-}
-
-fn new_error(hub_id: i64, occurrence: &Occurrence<'_>) -> sync_errors::Model {
-    let cause = occurrence.cause;
-    let failure = &occurrence.checked.failure;
-    let bars = if cause.fields.is_empty() {
-        String::new()
-    } else {
-        format!("|{}|", cause.fields.join("|"))
-    };
-    let mut row = sync_errors::Model {
-        hub_id,
-        id: Uuid::now_v7(),
-        signature: cause.signature,
-        signature_version: SIGNATURE_VERSION,
-        category: cause.error_type.category(),
-        error_type: cause.error_type,
-        rule: cause.rule.to_owned(),
-        overridden: cause.overridden,
-        system: failure.system,
-        direction: failure.direction,
-        hubspot_object_type: failure.object_type(System::Hubspot),
-        salesforce_object_type: failure.object_type(System::Salesforce),
-        fields: bars,
-        details: serde_json::to_string(&cause.details).unwrap_or_default(),
-        status: SyncErrorStatus::Open,
-        code: None,
-        message: String::new(),
-        cause_code: None,
-        cause_message: None,
-        transient: false,
-        sample_values: "[]".into(),
-        first_seen_at: occurrence.checked.occurred_at,
-        last_seen_at: occurrence.checked.occurred_at,
-        resolved_at: None,
-        occurrence_count: 0,
-        affected_record_count: 0,
-        search_text: String::new(),
-    };
-    set_latest_facts(&mut row, cause);
-    row
-}
-
-/// What an error shows of its latest failure.
-fn set_latest_facts(row: &mut sync_errors::Model, cause: &Cause) {
-    if row.message == cause.message
-        && row.code == cause.code
-        && row.cause_message == cause.cause_message
-        && !row.search_text.is_empty()
-    {
-        return;
-    }
-    row.code.clone_from(&cause.code);
-    row.message.clone_from(&cause.message);
-    row.cause_code.clone_from(&cause.cause_code);
-    row.cause_message.clone_from(&cause.cause_message);
-    row.transient = cause.transient;
-    let fields = row.fields.replace('|', " ");
-    let objects = [
-        row.hubspot_object_type.as_deref(),
-        row.salesforce_object_type.as_deref(),
-    ];
-    row.search_text = fold_all(
-        [
-            Some(row.message.as_str()),
-            row.code.as_deref(),
-            Some(&fields),
-        ]
-        .into_iter()
-        .chain(objects),
-    );
-}
-
-fn set_latest(row: &mut affected_records::Model, cause: &Cause) {
-    row.message.clone_from(&cause.message);
-    row.rejected_value = cause.value.clone().or(row.rejected_value.take());
-    let existing = cause
-        .existing_record
-        .as_ref()
-        .and_then(|record| serde_json::to_string(record).ok());
-    row.existing_record = existing.or(row.existing_record.take());
-    row.search_text = record_search_text(row);
-}
-
-fn record_search_text(row: &affected_records::Model) -> String {
-    fold_all([
-        row.hubspot_name.as_deref(),
-        row.hubspot_record_id.as_deref(),
-        row.salesforce_name.as_deref(),
-        row.salesforce_record_id.as_deref(),
-        row.rejected_value.as_deref(),
-    ])
-}
-
-fn add_sample(row: &mut sync_errors::Model, value: Option<&str>) {
-    let Some(value) = value else { return };
-    let mut samples: Vec<String> = serde_json::from_str(&row.sample_values).unwrap_or_default();
-    if samples.first().is_some_and(|first| first == value) {
-        return;
-    }
-    samples.retain(|sample| sample != value);
-    samples.insert(0, value.to_owned());
-    samples.truncate(limits::SAMPLE_VALUES.value);
-    row.sample_values = serde_json::to_string(&samples).unwrap_or_else(|_| "[]".into());
-}
-
-fn stored(occurrence: &Occurrence<'_>) -> StoredFailure {
-    let CheckedFailure {
-        failure,
-        report_id,
-        occurred_at,
-        ..
-    } = occurrence.checked;
-    StoredFailure {
-        report_id: report_id.clone(),
-        occurred_at: *occurred_at,
-        received_at: occurrence.received_at,
-        reported_by: occurrence.reported_by.to_owned(),
-        direction: failure.direction,
-        system: failure.system,
-        code: failure.code.clone(),
-        message: failure.message.clone(),
-        fields: failure.fields.clone(),
-        hubspot_record: failure.hubspot_record.clone(),
-        salesforce_record: failure.salesforce_record.clone(),
-        value: failure.value.clone(),
-        raw: failure.raw.clone(),
-    }
 }

@@ -8,6 +8,7 @@ mod failures;
 pub mod input;
 mod ledger;
 pub mod ndjson;
+mod rows;
 mod successes;
 mod write;
 

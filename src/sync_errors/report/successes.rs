@@ -42,16 +42,7 @@ pub async fn report_successes(
     let mut ledger = Ledger::new(change.hub_id());
     let mut rows = Vec::new();
     for half in [Half::Hubspot, Half::Salesforce] {
-        rows.extend(
-            find_records(
-                change.transaction(),
-                change.hub_id(),
-                half,
-                &ids(successes, half),
-                None,
-            )
-            .await?,
-        );
+        rows.extend(find_records(&change, half, &ids(successes, half)).await?);
     }
     let mut errors: Vec<Uuid> = rows.iter().map(|row| row.error_id).collect();
     errors.sort_unstable();
@@ -102,13 +93,7 @@ async fn matches_anything(
         .map(|success| success.occurred_at)
         .max()
         .unwrap_or_default();
-    for (half, column) in [
-        (Half::Hubspot, affected_records::Column::HubspotRecordId),
-        (
-            Half::Salesforce,
-            affected_records::Column::SalesforceRecordId,
-        ),
-    ] {
+    for half in [Half::Hubspot, Half::Salesforce] {
         let ids = ids(successes, half);
         if ids.is_empty() {
             continue;
@@ -121,7 +106,7 @@ async fn matches_anything(
             .and_where(Expr::col(affected_records::Column::HubId).eq(hub_id))
             .and_where(db::is_in(
                 snapshot.backend(),
-                column,
+                half.column(),
                 ArrayType::String,
                 values,
             ))

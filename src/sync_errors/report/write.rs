@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 
 use sea_orm::sea_query::{ArrayType, Value};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
-    QueryFilter, Statement,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::ledger::{ErrorState, Ledger};
 use crate::classify::SyncErrorCategory;
 use crate::kernel::clock::{MINUTE, Micros};
-use crate::kernel::db;
 use crate::kernel::error::Result;
+use crate::kernel::{bulk, db};
 use crate::portals::{Change, category_counters};
 use crate::sync_errors::tables::{
     affected_records, latest_failures, sync_error_events, sync_errors, trend_points,
@@ -60,7 +57,7 @@ async fn load_errors(
     Ok(())
 }
 
-/// Which half of a record is looked up, and in which errors.
+/// Which half of a record is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Half {
     Hubspot,
@@ -68,67 +65,35 @@ pub(super) enum Half {
 }
 
 impl Half {
-    fn column(self) -> &'static str {
+    pub(super) fn column(self) -> affected_records::Column {
         match self {
-            Self::Hubspot => "hubspot_record_id",
-            Self::Salesforce => "salesforce_record_id",
+            Self::Hubspot => affected_records::Column::HubspotRecordId,
+            Self::Salesforce => affected_records::Column::SalesforceRecordId,
         }
     }
 }
 
-/// The records with these ids, in the given errors or (none given) in all.
-pub(super) async fn find_records<C: ConnectionTrait>(
-    connection: &C,
-    hub_id: i64,
+/// The records with these ids, whatever their errors: the index by id finds few for each.
+pub(super) async fn find_records(
+    change: &Change,
     half: Half,
     ids: &[&str],
-    errors: Option<&[Uuid]>,
 ) -> Result<Vec<affected_records::Model>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let backend = connection.get_database_backend();
-    let column = half.column();
-    let mut values: Vec<Value> = vec![hub_id.into()];
-    let texts: Vec<Value> = ids.iter().map(|id| Value::from(*id)).collect();
-    let keys: Vec<Value> = errors
-        .unwrap_or_default()
-        .iter()
-        .map(|id| Value::from(*id))
-        .collect();
-    let list = |values: &mut Vec<Value>, array: ArrayType, items: Vec<Value>| match backend {
-        DbBackend::Postgres => {
-            values.push(Value::Array(array, Some(Box::new(items))));
-            format!("= ANY(${})", values.len())
-        }
-        _ => {
-            let marks = vec!["?"; items.len()].join(",");
-            values.extend(items);
-            format!("IN ({marks})")
-        }
-    };
-    let hub = if backend == DbBackend::Postgres {
-        "$1"
-    } else {
-        "?"
-    };
-    let mut sql = format!(
-        "SELECT * FROM affected_records WHERE hub_id = {hub} AND {column} {}",
-        list(&mut values, ArrayType::String, texts)
-    );
-    if errors.is_some() {
-        sql.push_str(&format!(
-            " AND error_id {}",
-            list(&mut values, ArrayType::Uuid, keys)
-        ));
-    }
-    let rows = connection
-        .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
-        .await?;
-    Ok(rows
-        .iter()
-        .map(|row| affected_records::Model::from_query_result(row, ""))
-        .collect::<Result<_, _>>()?)
+    let transaction = change.transaction();
+    let ids = ids.iter().map(|id| Value::from(*id)).collect();
+    Ok(affected_records::Entity::find()
+        .filter(affected_records::Column::HubId.eq(change.hub_id()))
+        .filter(db::is_in(
+            transaction.get_database_backend(),
+            half.column(),
+            ArrayType::String,
+            ids,
+        ))
+        .all(transaction)
+        .await?)
 }
 
 /// Writes what the ledger made: errors, records, counters, trend and feed. Answers whether anything had changed.
@@ -144,12 +109,12 @@ pub(super) async fn write(change: &mut Change, ledger: &Ledger) -> Result<bool> 
     }
     let transaction = change.transaction();
     let rows: Vec<_> = touched.iter().map(|error| error.row.clone()).collect();
-    db::upsert::<sync_errors::Entity>(transaction, &rows).await?;
+    bulk::upsert::<sync_errors::Entity>(transaction, &rows).await?;
     let latest: Vec<_> = touched
         .iter()
         .filter_map(|error| latest_failure(ledger.hub_id, error))
         .collect();
-    db::upsert::<latest_failures::Entity>(transaction, &latest).await?;
+    bulk::upsert::<latest_failures::Entity>(transaction, &latest).await?;
     let open = move_counters(change, &touched).await?;
     append_events(change, &touched).await?;
     change.move_open_errors(open);
@@ -173,7 +138,7 @@ async fn write_records(transaction: &DatabaseTransaction, ledger: &Ledger) -> Re
             .filter(move |record| record.is_changed && record.is_absorbed == absorbed)
     };
     let rows: Vec<_> = changed(false).map(|record| record.row.clone()).collect();
-    db::upsert::<affected_records::Entity>(transaction, &rows).await?;
+    bulk::upsert::<affected_records::Entity>(transaction, &rows).await?;
     for record in ledger
         .records
         .iter()
@@ -239,8 +204,8 @@ async fn move_counters(change: &Change, touched: &[&ErrorState]) -> Result<i32> 
         points.push(trend_point(&row, card, change.now));
         counters.push(row);
     }
-    db::upsert::<category_counters::Entity>(transaction, &counters).await?;
-    db::insert::<trend_points::Entity>(transaction, &points, ADD_TO_MINUTE).await?;
+    bulk::upsert::<category_counters::Entity>(transaction, &counters).await?;
+    bulk::insert::<trend_points::Entity>(transaction, &points, ADD_TO_MINUTE).await?;
     Ok(moved.values().map(|card| card.open).sum())
 }
 
@@ -283,5 +248,5 @@ async fn append_events(change: &mut Change, touched: &[&ErrorState]) -> Result<(
             })
         })
         .collect();
-    db::insert::<sync_error_events::Entity>(change.transaction(), &events, "").await
+    bulk::insert::<sync_error_events::Entity>(change.transaction(), &events, "").await
 }

@@ -1,25 +1,29 @@
 //! The GraphQL objects of portals.
 
+mod change;
+mod list;
+
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, ID, Object, SimpleObject};
 
 use crate::classify::SyncErrorCategory;
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::global_id::{GlobalId, Kind};
-use crate::kernel::limits;
-use crate::kernel::page::{Connection, Cursor, Page, PageArguments, TotalCount};
+use crate::kernel::page::{Connection, PageArguments};
 use crate::kernel::scalars::{Instant, Url};
-use crate::portals::store::{self, PortalList, PortalRow};
-use crate::portals::tables::portal_changes;
+use crate::portals::store::{self, PortalRow};
 use crate::portals::{Locale, SuspensionReason, SyncState};
 use crate::sync_errors::api::{
     CategorySummary, ErrorListArguments, Interval, SyncError, SyncErrorEvent, SyncErrorEventFilter,
     SyncErrorEventKind, SyncErrorFilter, SyncErrorOrder, SyncErrorStatus, TrendPoint,
 };
-use crate::sync_errors::{feed, list, trend};
+use crate::sync_errors::{self, feed, trend};
+
+pub use change::PortalChange;
+pub use list::{OrderDirection, PortalListArguments, PortalOrder, PortalOrderField, list_portals};
 
 /// A HubSpot account (Hub ID) that is connected to one Salesforce org: the tenant. One that the token names exists
 /// from the start, empty.
@@ -152,7 +156,7 @@ impl Portal {
         #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
         #[graphql(
             desc = "Only errors in one of these; [] and null: any.",
-            default_with = "list::default_statuses()"
+            default_with = "sync_errors::list::default_statuses()"
         )]
         statuses: Option<Vec<SyncErrorStatus>>,
         #[graphql(
@@ -172,7 +176,7 @@ impl Portal {
             last,
             before,
         };
-        list::connection(
+        sync_errors::list::connection(
             ctx,
             self,
             ErrorListArguments {
@@ -254,39 +258,9 @@ impl Portal {
         #[graphql(desc = "How many, 1 to 100.", default = 50)] first: Option<i32>,
         #[graphql(desc = "Only entries behind this cursor.")] after: Option<String>,
     ) -> Result<Connection<PortalChange>> {
-        let call = Call::of(ctx)?;
-        let page = Page::forwards(first, after.as_deref(), CHANGES)?;
-        let rows = store::changes(call, &self.scope, &page)
-            .await?
-            .into_iter()
-            .map(PortalChange)
-            .collect();
-        let total = if ctx.look_ahead().field("totalCount").exists() {
-            store::count_changes(call, &self.scope).await?
-        } else {
-            0
-        };
-        let cursor = |change: &PortalChange| {
-            Cursor {
-                order: CHANGES,
-                value: 0,
-                id: change.0.id,
-            }
-            .encode()
-        };
-        Ok(Connection::new(
-            &page,
-            rows,
-            cursor,
-            TotalCount::exact(total),
-        ))
+        change::list(ctx, &self.scope, first, after).await
     }
 }
-
-/// Orders of cursors of this domain: part of every cursor that was given out.
-const CHANGES: u8 = 1;
-const BY_OPEN_ERRORS: u8 = 2;
-const BY_HUB_ID: u8 = 3;
 
 impl Portal {
     fn card(&self, name: SyncErrorCategory) -> CategorySummary {
@@ -301,162 +275,6 @@ pub struct Suspension {
     pub reason: SuspensionReason,
     /// Since when, as reported.
     pub since: Instant,
-}
-
-/// A change of one setting.
-pub struct PortalChange(pub(super) portal_changes::Model);
-
-impl PortalChange {
-    /// The change of a global id; `None` when it does not exist.
-    pub async fn load(call: &Call, scope: &Scope<Read>, id: &GlobalId) -> Result<Option<Self>> {
-        let Some(id) = id.uuid() else { return Ok(None) };
-        Ok(store::change(call, scope, id).await?.map(Self))
-    }
-}
-
-/// A change of one setting.
-#[Object]
-impl PortalChange {
-    /// Global id.
-    pub async fn id(&self) -> ID {
-        GlobalId::encode(Kind::PortalChange, self.0.hub_id, self.0.id.as_bytes())
-    }
-
-    /// When.
-    async fn at(&self) -> Instant {
-        Instant(self.0.changed_at)
-    }
-
-    /// By whom: the subject of the token.
-    async fn by(&self) -> &str {
-        &self.0.changed_by
-    }
-
-    /// The setting, named as the field of Portal.
-    async fn setting(&self) -> &str {
-        &self.0.setting
-    }
-
-    /// The value before; null when there was none.
-    async fn from(&self) -> Option<&str> {
-        self.0.old_value.as_deref()
-    }
-
-    /// The value since; null when it was removed.
-    async fn to(&self) -> Option<&str> {
-        self.0.new_value.as_deref()
-    }
-}
-
-/// What portals are ordered by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-pub enum PortalOrderField {
-    /// The number of open errors of all cards, then the Hub ID.
-    OpenErrors,
-    /// The Hub ID, as a number.
-    HubId,
-}
-
-/// Which way a list goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-pub enum OrderDirection {
-    /// Smallest or oldest first.
-    Asc,
-    /// Largest or newest first.
-    Desc,
-}
-
-/// The order of a list of portals.
-#[derive(Debug, InputObject)]
-pub struct PortalOrder {
-    /// What it goes by.
-    pub field: PortalOrderField,
-    /// Which way it goes.
-    #[graphql(default_with = "OrderDirection::Desc")]
-    pub direction: OrderDirection,
-}
-
-impl Default for PortalOrder {
-    fn default() -> Self {
-        Self {
-            field: PortalOrderField::OpenErrors,
-            direction: OrderDirection::Desc,
-        }
-    }
-}
-
-/// The arguments of `Query.portals`.
-pub struct PortalListArguments {
-    /// How many.
-    pub first: Option<i32>,
-    /// Behind which.
-    pub after: Option<String>,
-    /// Part of name or Hub ID.
-    pub search: Option<String>,
-    /// Only in these states.
-    pub sync_states: Option<Vec<SyncState>>,
-    /// In which order.
-    pub order_by: Option<PortalOrder>,
-}
-
-/// A page of the viewer's portals.
-pub async fn list_portals(
-    ctx: &Context<'_>,
-    arguments: PortalListArguments,
-) -> Result<Connection<Portal>> {
-    let call = Call::of(ctx)?;
-    call.viewer.require::<Read>()?;
-    let order = arguments.order_by.unwrap_or_default();
-    let by_open_errors = order.field == PortalOrderField::OpenErrors;
-    let kind = if by_open_errors {
-        BY_OPEN_ERRORS
-    } else {
-        BY_HUB_ID
-    };
-    let page = Page::forwards(arguments.first, arguments.after.as_deref(), kind)?;
-    if let Some(search) = &arguments.search {
-        limits::SEARCH_CHARACTERS.check(search.chars().count(), "search")?;
-    }
-    let list = PortalList {
-        search: arguments.search,
-        sync_states: arguments.sync_states.unwrap_or_default(),
-        by_open_errors,
-        descending: order.direction == OrderDirection::Desc,
-    };
-    let mut nodes = Vec::new();
-    for (open, row) in store::list(call, &call.viewer, &list, &page).await? {
-        if let Some(scope) = call.viewer.scope::<Read>(row.portal.hub_id)? {
-            nodes.push((open, Portal { scope, row }));
-        }
-    }
-    let total = if ctx.look_ahead().field("totalCount").exists() {
-        store::count(call, &call.viewer, &list).await?
-    } else {
-        0
-    };
-    let cursors: Vec<_> = nodes
-        .iter()
-        .map(|(open, portal)| (portal.scope.hub_id(), *open))
-        .collect();
-    let cursor = |portal: &Portal| {
-        let hub_id = portal.scope.hub_id();
-        let value = cursors
-            .iter()
-            .find(|(id, _)| *id == hub_id)
-            .map_or(0, |(_, open)| *open);
-        Cursor {
-            order: kind,
-            value,
-            id: uuid::Uuid::from_u128(hub_id.unsigned_abs().into()),
-        }
-        .encode()
-    };
-    Ok(Connection::new(
-        &page,
-        nodes.into_iter().map(|(_, portal)| portal).collect(),
-        cursor,
-        TotalCount::exact(total),
-    ))
 }
 
 /// The error of a portal that went away while it was read.

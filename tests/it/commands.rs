@@ -1,0 +1,188 @@
+//! The command line.
+
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::harness::eventually;
+
+const SECRET: &str = "a secret of the tests, 32 bytes or more";
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sync-health"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("a program that runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn schema_prints_the_contract() {
+    assert_eq!(
+        text(&output(&["schema"]).stdout),
+        include_str!("../../schema.graphql")
+    );
+}
+
+#[test]
+fn serve_needs_a_good_secret() {
+    for arguments in [
+        vec!["serve", "--listen", "127.0.0.1:0"],
+        vec!["serve", "--listen", "127.0.0.1:0", "--jwt-secret", "short"],
+    ] {
+        let refused = output(&arguments);
+        assert!(!refused.status.success());
+        assert!(
+            text(&refused.stderr).contains("set --jwt-secret or SYNC_HEALTH_JWT_SECRET"),
+            "{}",
+            text(&refused.stderr)
+        );
+    }
+}
+
+#[test]
+fn token_signs() {
+    let signed = command(&[
+        "token",
+        "--portal",
+        "1001",
+        "--portal",
+        "1002",
+        "--scope",
+        "sync-health:read",
+        "--ttl",
+        "1h",
+    ])
+    .env("SYNC_HEALTH_JWT_SECRET", SECRET)
+    .output()
+    .expect("an output");
+    assert_eq!(
+        text(&signed.stdout).trim().split('.').count(),
+        3,
+        "{}",
+        text(&signed.stderr)
+    );
+    for arguments in [
+        ["--portal", "eleven", "--ttl", "1h"],
+        ["--portal", "1", "--ttl", "soon"],
+    ] {
+        let refused = command(&["token"])
+            .args(arguments)
+            .args(["--jwt-secret", SECRET])
+            .output()
+            .expect("an output");
+        assert!(!refused.status.success(), "{arguments:?}");
+    }
+}
+
+/// A program that is ended when the test is over.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").to_string()
+}
+
+/// One command serves on a file of its own, and stops by SIGTERM after the requests in flight.
+#[tokio::test]
+async fn serve_and_stop() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = free_address();
+    let url = format!("sqlite://{}", folder.path().join("s.db").display());
+    let child = command(&["serve"])
+        .envs([
+            ("SYNC_HEALTH_LISTEN", address.as_str()),
+            ("SYNC_HEALTH_DATABASE_URL", &url),
+            ("SYNC_HEALTH_JWT_SECRET", SECRET),
+        ])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a server");
+    let mut server = Running(child);
+    let http = reqwest::Client::new();
+    eventually("the server", async || {
+        http.get(format!("http://{address}/readyz"))
+            .send()
+            .await
+            .ok()
+            .filter(|answer| answer.status().is_success())
+    })
+    .await;
+    let stopped = Command::new("kill")
+        .args(["-TERM", &server.0.id().to_string()])
+        .status()
+        .expect("kill");
+    assert!(stopped.success());
+    let status = eventually("the end", async || server.0.try_wait().expect("a status")).await;
+    assert!(status.success(), "{status}");
+}
+
+/// The demo prints a command that works when pasted, and shows all eight categories.
+#[tokio::test]
+async fn demo_shows_everything() {
+    let address = free_address();
+    let mut child = command(&["demo", "--listen", &address, "--seconds", "120"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a demo");
+    let stdout = child.stdout.take().expect("its output");
+    let _demo = Running(child);
+    let printed = tokio::task::spawn_blocking(move || {
+        let mut lines = String::new();
+        for line in std::io::BufRead::lines(std::io::BufReader::new(stdout)).map_while(Result::ok) {
+            lines.push_str(&line);
+            lines.push('\n');
+            if line.trim_start().starts_with("-d ") {
+                break;
+            }
+        }
+        lines
+    })
+    .await
+    .expect("the greeting");
+    let pasted = printed
+        .split_once("curl")
+        .map(|(_, rest)| format!("curl{rest}"))
+        .expect("a curl command");
+    let all = eventually("all categories", async || {
+        let answer = Command::new("sh")
+            .args(["-c", &pasted])
+            .output()
+            .expect("curl");
+        let answer: Value = serde_json::from_slice(&answer.stdout).ok()?;
+        let cards = answer["data"]["portal"]["categories"].as_array()?.clone();
+        let total: u64 = cards
+            .iter()
+            .filter_map(|card| card["affectedRecordCount"].as_u64())
+            .sum();
+        (cards.iter().all(|card| card["openErrorCount"] != json!(0)) && total > 5_000)
+            .then_some(answer)
+    })
+    .await;
+    assert_eq!(all["data"]["portal"]["name"], "Nordwind Group");
+    assert!(
+        all["data"]["portal"]["syncErrors"]["totalCount"]
+            .as_u64()
+            .is_some_and(|count| count > 200),
+        "{all:#}"
+    );
+    assert!(
+        ["read token", "manage token", "report token"]
+            .iter()
+            .all(|token| printed.contains(token))
+    );
+}

@@ -1,0 +1,115 @@
+//! The rules of the house: who imports whom, how long files are, what sources do not contain.
+
+use std::path::{Path, PathBuf};
+
+fn files(folder: &str) -> Vec<(String, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    walk(&root.join(folder), &mut paths);
+    let named = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("a source");
+        (
+            path.strip_prefix(root)
+                .expect("below the root")
+                .display()
+                .to_string()
+                .replace('\\', "/"),
+            text,
+        )
+    };
+    paths.into_iter().map(named).collect()
+}
+
+/// What each room may use of the crate.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("src/kernel/", &["kernel"]),
+    ("src/classify/", &["classify", "kernel"]),
+    ("src/portals/", &["portals", "classify", "kernel"]),
+    (
+        "src/sync_errors/",
+        &["sync_errors", "portals", "classify", "kernel"],
+    ),
+    ("src/demo/", &["demo", "classify", "kernel"]),
+    (
+        "src/server/",
+        &["server", "sync_errors", "portals", "classify", "kernel"],
+    ),
+];
+
+#[test]
+fn rooms_use_only_what_they_may() {
+    let mut wrong = Vec::new();
+    for (file, text) in files("src") {
+        let Some((_, allowed)) = MAY_USE.iter().find(|(room, _)| file.starts_with(room)) else {
+            continue;
+        };
+        // The contract's graph of objects is cyclic, so the objects of portals name those of sync errors.
+        let is_api = file == "src/portals/api.rs";
+        for used in text.split("crate::").skip(1).filter_map(|rest| {
+            rest.split(|c: char| !(c.is_alphanumeric() || c == '_'))
+                .next()
+        }) {
+            let is_room = MAY_USE
+                .iter()
+                .any(|(room, _)| *room == format!("src/{used}/"));
+            if is_room && !allowed.contains(&used) && !(is_api && used == "sync_errors") {
+                wrong.push(format!("{file} uses {used}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn files_are_short() {
+    let long: Vec<_> = ["src", "migration", "tests", "benches"]
+        .into_iter()
+        .flat_map(files)
+        .map(|(file, text)| (file, text.lines().count()))
+        .filter(|(_, lines)| *lines > 400)
+        .collect();
+    assert!(long.is_empty(), "over 400 lines: {long:#?}");
+}
+
+#[test]
+fn sources_neither_unwrap_nor_allow() {
+    let mut wrong = Vec::new();
+    for (file, text) in files("src") {
+        for (number, line) in text.lines().enumerate() {
+            let is_code = !line.trim_start().starts_with("//");
+            let panics = file != "src/main.rs"
+                && [".unwrap()", ".expect(", "panic!(", "unreachable!("]
+                    .iter()
+                    .any(|word| line.contains(word));
+            if is_code && (panics || line.contains("#[allow") || line.contains("#![allow")) {
+                wrong.push(format!("{file}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The rules of the classifier name no object, field or value: only codes and the providers' own words.
+#[test]
+fn rules_name_no_custom_field() {
+    for (file, text) in files("src/classify") {
+        let code: String = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect();
+        let custom = code
+            .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .find(|word| word.len() > 3 && word.ends_with("__c"));
+        assert_eq!(custom, None, "{file}");
+    }
+}

@@ -1,0 +1,179 @@
+//! GraphQL over HTTP: media types, statuses, codes, tokens; the log of it.
+
+use chrono::{Duration, Utc};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::harness::{Backend, Server, both, engine, failure, logs, reader, take_error_logs};
+
+const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
+
+both! {
+    /// The media type follows Accept; with the new one the status tells whether the request was understood.
+    async fn media_types(server) {
+        for (accept, content_type, refused) in [
+            ("application/json", "application/json; charset=utf-8", StatusCode::OK),
+            ("*/*", "application/json; charset=utf-8", StatusCode::OK),
+            (GRAPHQL_RESPONSE, "application/graphql-response+json; charset=utf-8", StatusCode::BAD_REQUEST),
+        ] {
+            for (query, is_understood) in [("{ service { version } }", true), ("{ nonsense }", false), ("{ service", false)] {
+                let request = server.http.post(format!("{}/graphql", server.url)).bearer_auth(reader()).header("accept", accept).json(&json!({ "query": query }));
+                let response = request.send().await.expect("an answer");
+                assert_eq!(response.status(), if is_understood { StatusCode::OK } else { refused }, "{accept} {query}");
+                assert_eq!(response.headers()["content-type"], content_type);
+                let body: Value = response.json().await.expect("JSON");
+                assert_eq!(body.get("data").is_some(), is_understood, "{body:#}");
+            }
+        }
+    }
+}
+
+both! {
+    /// Queries go by GET, mutations do not; bodies are JSON objects.
+    async fn methods_and_bodies(server) {
+        let url = format!("{}/graphql", server.url);
+        let get = |parameters: Vec<(&'static str, &'static str)>| { let url = reqwest::Url::parse_with_params(&url, parameters).expect("a URL"); async move { server.http.get(url).bearer_auth(reader()).send().await.expect("an answer") } };
+        let answer: Value = get(vec![("query", "query A { service { version } } query B($h: ID) { portal(hubId: $h) { hubId } }"), ("operationName", "B"), ("variables", "{\"h\":\"1001\"}")]).await.json().await.expect("JSON");
+        assert_eq!(answer["data"]["portal"]["hubId"], "1001");
+        assert_eq!(get(vec![("query", "mutation { configurePortal(input: {}) { userErrors { code } } }")]).await.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(get(vec![("query", "{ service { version } }"), ("variables", "[")]).await.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(get(vec![]).await.status(), StatusCode::BAD_REQUEST);
+        for (body, content_type, status) in [
+            ("{\"query\":\"{ service { version } }\"}", "application/json", StatusCode::OK),
+            ("{\"query\":\"{ service { version } }\"}", "text/plain", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            ("[{\"query\":\"{ service { version } }\"}]", "application/json", StatusCode::BAD_REQUEST),
+            ("{", "application/json", StatusCode::BAD_REQUEST),
+            ("{\"query\":1}", "application/json", StatusCode::BAD_REQUEST),
+        ] {
+            let request = server.http.post(&url).bearer_auth(reader()).header("content-type", content_type).body(body);
+            assert_eq!(request.send().await.expect("an answer").status(), status, "{body}");
+        }
+        let put = server.http.request(Method::PUT, &url).bearer_auth(reader()).send().await.expect("an answer");
+        assert_eq!((put.status(), &put.headers()["allow"]), (StatusCode::METHOD_NOT_ALLOWED, &"GET, POST".parse().expect("a value")));
+    }
+}
+
+both! {
+    /// Each kind of mistake has its code.
+    async fn codes(server) {
+        for (query, code) in [
+            ("{ service", "GRAPHQL_PARSE_FAILED"),
+            ("{ nonsense }", "GRAPHQL_VALIDATION_FAILED"),
+            ("query A { service { version } } query B { service { version } }", "GRAPHQL_VALIDATION_FAILED"),
+            ("{ portal { trend(since: \"yesterday\") { at } } }", "BAD_USER_INPUT"),
+            ("{ portal { syncErrors(first: 1000) { totalCount } } }", "BAD_USER_INPUT"),
+            ("mutation { configurePortal(input: {}) { userErrors { code } } }", "FORBIDDEN"),
+        ] {
+            assert_eq!(server.error_code(&reader(), query, json!({})).await, code, "{query}");
+        }
+    }
+}
+
+fn signed(claims: Value, algorithm: Algorithm, key: &[u8]) -> String {
+    encode(
+        &Header::new(algorithm),
+        &claims,
+        &EncodingKey::from_secret(key),
+    )
+    .expect("a token")
+}
+
+both! {
+    /// Without a good token nothing is answered.
+    async fn tokens(server) {
+        const KEY: &[u8] = b"a secret of the tests, 32 bytes or more";
+        let hour = (Utc::now() + Duration::hours(1)).timestamp();
+        let claims = json!({ "sub": "s", "exp": hour, "scope": "sync-health:read", "portals": ["1001"] });
+        let with = |key: &str, value: Value| { let mut claims = claims.clone(); claims[key] = value; claims };
+        let without = |key: &str| { let mut claims = claims.clone(); claims.as_object_mut().expect("an object").remove(key); claims };
+        assert_eq!(server.post(&signed(with("portals", json!([1001])), Algorithm::HS256, KEY), "{ portal { hubId } }", json!({})).await.status(), StatusCode::OK);
+        for token in [
+            "x".to_owned(),
+            signed(claims.clone(), Algorithm::HS256, b"another secret of 32 bytes or more ....."),
+            signed(claims.clone(), Algorithm::HS384, KEY),
+            signed(with("exp", json!(hour - 7200)), Algorithm::HS256, KEY),
+            signed(with("nbf", json!(hour)), Algorithm::HS256, KEY),
+            signed(without("exp"), Algorithm::HS256, KEY),
+            signed(without("sub"), Algorithm::HS256, KEY),
+            signed(with("portals", json!(["eleven"])), Algorithm::HS256, KEY),
+            signed(with("portals", json!((1..=1001).collect::<Vec<_>>())), Algorithm::HS256, KEY),
+            signed(with("sub", json!("x".repeat(13_000))), Algorithm::HS256, KEY),
+        ] {
+            let response = server.post(&token, "{ service { version } }", json!({})).await;
+            assert_eq!((response.status(), &response.headers()["www-authenticate"]), (StatusCode::UNAUTHORIZED, &"Bearer".parse().expect("a value")), "{token}");
+            let body: Value = response.json().await.expect("JSON");
+            assert_eq!((&body["errors"][0]["extensions"]["code"], body.get("data")), (&json!("UNAUTHENTICATED"), None));
+        }
+        let none = server.http.post(format!("{}/graphql", server.url)).json(&json!({ "query": "{ service { version } }" })).send().await.expect("an answer");
+        assert_eq!(none.status(), StatusCode::UNAUTHORIZED);
+    }
+}
+
+both! {
+    /// One line a request: what happened, never a token or a record's value.
+    async fn one_line_a_request(server) {
+        let secret_value = "a value that no log may hold";
+        server.record(json!([failure("31415", 0, json!({ "value": secret_value, "hubspotRecord": { "recordId": "31415", "name": "Ada Lovelace" } }))])).await;
+        let response = server.post(&reader(), "{ portal { hubId } }", json!({})).await;
+        let reference = response.headers()["x-request-id"].to_str().expect("a text").to_owned();
+        let lines = logs();
+        let line: Value = serde_json::from_str(lines.iter().find(|line| line.contains(&reference)).expect("a line")).expect("JSON");
+        let fields = &line["fields"];
+        assert_eq!((&fields["method"], &fields["path"], &fields["status"], &fields["operation"], &fields["outcome"], &fields["subject"]),
+            (&json!("POST"), &json!("/graphql"), &json!(200), &json!("query"), &json!("ok"), &json!("test-user")));
+        let all = lines.join("\n");
+        for secret in [secret_value, "31415", "Ada Lovelace", &reader()[..40], &engine()[..40]] {
+            assert!(!all.contains(secret), "{secret} stands in the log");
+        }
+    }
+}
+
+both! {
+    /// The process is healthy and the database ready.
+    async fn probes(server) {
+        for path in ["healthz", "readyz"] {
+            let response = server.http.get(format!("{}/{path}", server.url)).send().await.expect("an answer");
+            assert_eq!(response.status(), StatusCode::OK, "{path}");
+        }
+    }
+}
+
+/// What is ours is logged once under a reference that the client sees, and nothing else of it leaks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn internal_errors() {
+    use sea_orm::ConnectionTrait;
+    let server = Server::start(Backend::Sqlite).await;
+    server.read("{ portal { hubId } }", json!({})).await;
+    let db = sea_orm::Database::connect(&server.database_url)
+        .await
+        .expect("the database");
+    db.execute_unprepared("ALTER TABLE category_counters RENAME TO hidden")
+        .await
+        .expect("a broken table");
+    let answer = server
+        .ask(&reader(), "{ portal { hubId } }", json!({}))
+        .await;
+    let error = &answer["errors"][0];
+    assert_eq!(
+        error["extensions"],
+        json!({ "code": "INTERNAL_SERVER_ERROR" })
+    );
+    let message = error["message"].as_str().expect("a text");
+    assert!(!message.contains("category_counters"), "{message}");
+    let reference = message
+        .split("reference ")
+        .nth(1)
+        .and_then(|rest| rest.split(')').next())
+        .expect("a reference");
+    let lines = take_error_logs();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(
+        lines[0].contains(reference) && lines[0].contains("category_counters"),
+        "{lines:#?}"
+    );
+    db.execute_unprepared("ALTER TABLE hidden RENAME TO category_counters")
+        .await
+        .expect("a mended table");
+    server.finish().await;
+}

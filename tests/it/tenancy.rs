@@ -1,0 +1,124 @@
+//! Another tenant's portal answers as one that does not exist: every root field and every id.
+
+use serde_json::{Value, json};
+
+use crate::harness::{REPORT_FAILURES, REPORT_SUCCESSES, both, failure, token};
+
+/// Every root field that takes a portal, and what it answers for one that the token does not name.
+const ROOT_FIELDS: &[(&str, &str, &str)] = &[
+    (
+        "portal",
+        "query ($hubId: ID) { portal(hubId: $hubId) { hubId } }",
+        "null",
+    ),
+    ("node", "query ($id: ID!) { node(id: $id) { id } }", "null"),
+    (
+        "nodes",
+        "query ($id: ID!) { nodes(ids: [$id]) { id } }",
+        "[null]",
+    ),
+    (
+        "configurePortal",
+        "mutation ($input: ConfigurePortalInput!) { configurePortal(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    (
+        "reportPortalState",
+        "mutation ($input: ReportPortalStateInput!) { reportPortalState(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    ("reportSyncFailures", REPORT_FAILURES, "NOT_FOUND"),
+    ("reportSyncSuccesses", REPORT_SUCCESSES, "NOT_FOUND"),
+];
+
+/// Those that take none.
+const WITHOUT_PORTAL: &[&str] = &["viewer", "service", "portals"];
+
+#[test]
+fn the_table_is_complete() {
+    let contract =
+        apollo_compiler::Schema::parse(include_str!("../../schema.graphql"), "schema.graphql")
+            .expect("a schema");
+    let roots = ["Query", "Mutation"]
+        .into_iter()
+        .filter_map(|root| contract.get_object(root));
+    let fields: Vec<String> = roots
+        .flat_map(|root| root.fields.keys().map(|name| name.to_string()))
+        .collect();
+    let known = |name: &str| {
+        WITHOUT_PORTAL.contains(&name) || ROOT_FIELDS.iter().any(|(known, _, _)| *known == name)
+    };
+    let missing: Vec<_> = fields.iter().filter(|name| !known(name)).collect();
+    assert!(missing.is_empty(), "rows are missing for {missing:?}");
+    assert_eq!(fields.len(), ROOT_FIELDS.len() + WITHOUT_PORTAL.len());
+}
+
+both! {
+    /// With another tenant's ids and with ids of nothing, every root field answers alike.
+    async fn foreign_is_unknown(server) {
+        let scopes = "sync-health:manage sync-health:report";
+        let (theirs, ours) = (token(&["1002"], scopes), token(&["1001"], scopes));
+        let report = json!({ "input": { "failures": [failure("1", 0, json!({}))] } });
+        server.data(&theirs, REPORT_FAILURES, report).await;
+        let ids = "{ portal { id categories { id } syncErrors { nodes { id affectedRecords { nodes { id } } } } syncErrorEvents { nodes { id } } } }";
+        server.data(&theirs, "mutation { configurePortal(input: { name: \"theirs\" }) { userErrors { code } } }", json!({})).await;
+        let changes = server.data(&theirs, "{ portal { changes { nodes { id } } } }", json!({})).await;
+        let portal = server.data(&theirs, ids, json!({})).await["portal"].take();
+        let error = &portal["syncErrors"]["nodes"][0];
+        let foreign_ids = [&portal["id"], &portal["categories"][0]["id"], &error["id"], &error["affectedRecords"]["nodes"][0]["id"], &portal["syncErrorEvents"]["nodes"][0]["id"], &changes["portal"]["changes"]["nodes"][0]["id"]];
+        for id in foreign_ids {
+            let seen = server.data(&theirs, "query ($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
+            assert_eq!(seen["node"]["id"], *id);
+        }
+        for (name, query, expected) in ROOT_FIELDS {
+            let element = json!([failure("1", 0, json!({}))]);
+            let input = |hub_id: &str| match *name {
+                "reportSyncFailures" => json!({ "hubId": hub_id, "failures": element }),
+                "reportSyncSuccesses" => json!({ "hubId": hub_id, "successes": [{ "hubspotRecord": { "recordId": "1" } }] }),
+                _ => json!({ "hubId": hub_id }),
+            };
+            let mut answers = Vec::new();
+            for hub_id in ["1002", "999999", "0", "-1", "x"] {
+                answers.push(server.data(&ours, query, json!({ "hubId": hub_id, "id": "x", "input": input(hub_id) })).await[name].take());
+            }
+            for id in foreign_ids.into_iter().filter(|_| query.contains("$id")) {
+                answers.push(server.data(&ours, query, json!({ "id": id })).await[name].take());
+            }
+            for answer in answers {
+                let told = match *expected {
+                    "NOT_FOUND" => answer["userErrors"][0]["code"].clone(),
+                    text => { assert_eq!(answer.to_string(), text, "{name}"); Value::from(text) }
+                };
+                assert_eq!(told, *expected, "{name}");
+            }
+        }
+        assert_eq!(server.data(&ours, "{ portals { totalCount nodes { hubId } } }", json!({})).await["portals"], json!({ "totalCount": 1, "nodes": [{ "hubId": "1001" }] }));
+    }
+}
+
+both! {
+    /// Each right opens its own fields and no others.
+    async fn scopes(server) {
+        let rights = [("sync-health:read", "read"), ("sync-health:manage", "manage"), ("sync-health:report", "report"), ("", "none")];
+        for (scope, right) in rights {
+            let token = token(&["1001"], scope);
+            let allowed = |field: &str| match field {
+                "portal" | "node" | "nodes" | "portals" => right == "read" || right == "manage",
+                "configurePortal" => right == "manage",
+                "reportPortalState" | "reportSyncFailures" | "reportSyncSuccesses" => right == "report",
+                _ => true,
+            };
+            let listing = [("portals", "{ portals { totalCount } }", ""), ("viewer", "{ viewer { subject } }", ""), ("service", "{ service { version } }", "")];
+            for (name, query, _) in ROOT_FIELDS.iter().chain(&listing) {
+                let input = match *name {
+                    "reportSyncFailures" => json!({ "failures": [] }),
+                    "reportSyncSuccesses" => json!({ "successes": [] }),
+                    _ => json!({}),
+                };
+                let answer = server.ask(&token, query, json!({ "hubId": "1001", "id": "x", "input": input })).await;
+                let code = &answer["errors"][0]["extensions"]["code"];
+                assert_eq!(code == "FORBIDDEN", !allowed(name), "{name} with {scope:?}: {answer:#}");
+            }
+        }
+    }
+}
