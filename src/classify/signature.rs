@@ -33,7 +33,7 @@ pub(super) fn signature(
     let added = match category {
         Associations => facts.blocking_key(),
         Duplicates => by_field
-            .then(|| facts.value.as_ref())
+            .then_some(facts.value.as_ref())
             .flatten()
             .map(|value| vec!["value".into(), value.to_lowercase()]),
         Permissions => (by_field || facts.object.is_some()).then(|| facts.access_key()),

@@ -136,7 +136,7 @@ async fn demo_shows_everything() {
     let address = free_address();
     let mut child = command(&["demo", "--listen", &address, "--seconds", "120"])
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::inherit())
         .spawn()
         .expect("a demo");
     let stdout = child.stdout.take().expect("its output");

@@ -221,11 +221,11 @@ fn type_text(kind: &Value) -> String {
 /// The sources of the suite.
 fn sources() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-    let files = std::fs::read_dir(folder).expect("the suite");
-    let text = |file: std::io::Result<std::fs::DirEntry>| {
-        std::fs::read_to_string(file.expect("a file").path()).expect("a text")
-    };
-    files.map(text).collect()
+    let texts = ["", "harness"].into_iter().flat_map(|part| {
+        let files = std::fs::read_dir(folder.join(part)).expect("the suite");
+        files.filter_map(|file| std::fs::read_to_string(file.expect("a file").path()).ok())
+    });
+    texts.collect()
 }
 
 /// String literals of Rust sources, with their escapes undone as far as documents have any.

@@ -7,6 +7,7 @@ mod classification;
 mod commands;
 mod contract;
 mod feed;
+mod grouping;
 mod house;
 mod http;
 mod life;

@@ -1,8 +1,11 @@
 //! `POST /v1/sync-failures`: failures as NDJSON.
 
-use futures_util::stream;
+use std::future::ready;
+
+use futures_util::{StreamExt, stream};
 use reqwest::{Body, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use crate::harness::{Server, both, engine, eventually, failure, reader, token};
 
@@ -57,17 +60,24 @@ both! {
 }
 
 both! {
-    /// When the connection breaks, what was committed is kept.
+    /// A batch is committed while the next one arrives; when the connection breaks, what was committed is kept.
     async fn broken_connection(server) {
         let lines: String = (0..1_200).map(|n| failure(&n.to_string(), 0, json!({})).to_string() + "\n").collect();
-        let pieces: Vec<Result<Vec<u8>, std::io::Error>> = vec![Ok(lines.clone().into_bytes()), Err(std::io::Error::other("cut"))];
-        let request = server.http.post(format!("{}/v1/sync-failures", server.url)).bearer_auth(engine()).body(Body::wrap_stream(stream::iter(pieces)));
-        assert!(request.send().await.is_err());
+        let (cut, was_cut) = oneshot::channel::<()>();
+        let first = stream::once(ready(Ok(lines.clone().into_bytes())));
+        let end = stream::once(async move {
+            let _ = was_cut.await;
+            Err(std::io::Error::other("cut"))
+        });
+        let request = server.http.post(format!("{}/v1/sync-failures", server.url)).bearer_auth(engine()).body(Body::wrap_stream(first.chain(end)));
+        let sending = tokio::spawn(request.send());
         eventually("the first commit", async || {
             let data = server.read("{ portal { syncErrorEvents { totalCount } } }", json!({})).await;
             (data["portal"]["syncErrorEvents"]["totalCount"] == 1).then_some(())
         })
         .await;
+        cut.send(()).expect("a request that waits");
+        assert!(sending.await.expect("a task that ends").is_err());
         let (_, answer) = send(server, &engine(), "", lines).await;
         assert_eq!((&answer["recordedCount"], &answer["repeatedCount"]), (&json!(200), &json!(1000)));
     }
