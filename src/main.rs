@@ -1,5 +1,6 @@
 //! The command line: one role per subcommand.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -119,6 +120,11 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints; a reader who has seen enough and went away (`| head`) is no error.
+fn show(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
 fn fail(text: &str) -> ExitCode {
     eprintln!("sync-health: {text}");
     ExitCode::FAILURE
@@ -142,7 +148,7 @@ async fn run(command: Command) -> Result<(), String> {
             db.close().await.map_err(text)
         }
         Command::Schema => {
-            print!("{}", include_str!("../schema.graphql"));
+            show(include_str!("../schema.graphql"));
             Ok(())
         }
         Command::Token(token) => {
@@ -156,7 +162,7 @@ async fn run(command: Command) -> Result<(), String> {
                 expires_at,
             )
             .map_err(text)?;
-            println!("{signed}");
+            show(&format!("{signed}\n"));
             Ok(())
         }
     }
@@ -175,7 +181,7 @@ async fn run_demo(options: Demo) -> Result<(), String> {
     let listener = bind(&options.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let tokens = demo::Tokens::sign(secret.as_bytes()).map_err(text)?;
-    println!("{}", demo::greeting(address, &tokens));
+    show(&demo::greeting(address, &tokens));
     let stop = async move {
         let end = async move {
             match options.seconds {

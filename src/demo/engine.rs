@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(1_500);
 /// Runs until it is aborted. What the API refuses is said on the log: then the demo itself is wrong.
 pub async fn run(address: SocketAddr, tokens: Tokens) {
     let engine = Engine {
-        client: Client::new(),
+        client: Client::builder().no_proxy().build().unwrap_or_default(),
         url: format!("http://{address}/graphql"),
         tokens,
     };

@@ -9,7 +9,7 @@ use sea_orm::{DatabaseTransaction, DbBackend, EntityTrait, QuerySelect};
 
 use crate::kernel::auth::{Scope, Writing};
 use crate::kernel::bulk;
-use crate::kernel::clock::Micros;
+use crate::kernel::clock::{Clock, Micros};
 use crate::kernel::db::Db;
 use crate::kernel::error::{Error, Result};
 use crate::portals::store;
@@ -20,14 +20,18 @@ pub struct Change {
     transaction: DatabaseTransaction,
     head: feed_heads::Model,
     moved: bool,
-    /// When it happens: the same instant for all that it writes.
+    /// When it happens, read once the change is the only one: the same instant for all that it writes.
     pub now: Micros,
 }
 
 impl Change {
     /// Begins a change and waits until it is the portal's only one. `None` when the portal does not exist: only one
     /// that the token names is made.
-    pub async fn begin<R: Writing>(db: &Db, scope: &Scope<R>, now: Micros) -> Result<Option<Self>> {
+    pub async fn begin<R: Writing>(
+        db: &Db,
+        scope: &Scope<R>,
+        clock: &Clock,
+    ) -> Result<Option<Self>> {
         let transaction = db.begin().await?;
         let mut head = Self::lock(&transaction, db.backend(), scope.hub_id()).await?;
         if head.is_none() && scope.is_named() {
@@ -38,7 +42,7 @@ impl Change {
             transaction,
             head,
             moved: false,
-            now,
+            now: clock.now(),
         }))
     }
 

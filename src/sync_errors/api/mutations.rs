@@ -161,7 +161,9 @@ impl ReportMutations {
                 }
             }
         }
-        let Some(answer) = report::report_successes(&call.db, &scope, now, &checked).await? else {
+        let Some(answer) =
+            report::report_successes(&call.db, &scope, &call.clock, &checked).await?
+        else {
             return refused(vec![UserError::unknown_portal()]);
         };
         call.snapshot.renew().await;
@@ -211,7 +213,7 @@ async fn report_failures(
     if failures.is_empty() {
         return Ok(payload);
     }
-    let Some(answers) = report::report_failures(&call.db, scope, call.now(), &failures).await?
+    let Some(answers) = report::report_failures(&call.db, scope, &call.clock, &failures).await?
     else {
         return Ok(ReportSyncFailuresPayload {
             user_errors: vec![UserError::unknown_portal()],

@@ -11,7 +11,7 @@ use super::write::{Half, find_records, load_errors_by_signature, write};
 use crate::classify::System;
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::bulk;
-use crate::kernel::clock::{DAY, Micros};
+use crate::kernel::clock::{Clock, DAY, Micros};
 use crate::kernel::db::Db;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
@@ -31,10 +31,10 @@ pub struct FailureAnswer {
 pub async fn report_failures(
     db: &Db,
     scope: &Scope<Report>,
-    now: Micros,
+    clock: &Clock,
     failures: &[CheckedFailure],
 ) -> Result<Option<Vec<FailureAnswer>>> {
-    let Some(mut change) = Change::begin(db, scope, now).await? else {
+    let Some(mut change) = Change::begin(db, scope, clock).await? else {
         return Ok(None);
     };
     let fresh = remember(&change, failures).await?;
@@ -53,7 +53,7 @@ pub async fn report_failures(
                 checked,
                 cause,
                 reported_by: scope.subject(),
-                received_at: now,
+                received_at: change.now,
             };
             let (changed, error) = if is_new {
                 ledger.fail(&occurrence)

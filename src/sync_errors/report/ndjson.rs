@@ -157,7 +157,7 @@ impl<'a> NdjsonReport<'a> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let answers = report_failures(self.db, self.scope, self.clock.now(), &self.batch).await?;
+        let answers = report_failures(self.db, self.scope, self.clock, &self.batch).await?;
         let answers = answers.ok_or_else(|| {
             Error::NotFound(
                 "No portal with this Hub ID exists in the portals that the token names.".into(),

@@ -8,7 +8,7 @@ use super::CheckedSuccess;
 use super::ledger::Ledger;
 use super::write::{Half, find_records, load_errors_by_id, write};
 use crate::kernel::auth::{Report, Scope};
-use crate::kernel::clock::Micros;
+use crate::kernel::clock::Clock;
 use crate::kernel::db::{self, Db, Snapshot};
 use crate::kernel::error::Result;
 use crate::portals::{self, Change};
@@ -29,14 +29,14 @@ pub struct SuccessAnswer {
 pub async fn report_successes(
     db: &Db,
     scope: &Scope<Report>,
-    now: Micros,
+    clock: &Clock,
     successes: &[CheckedSuccess],
 ) -> Result<Option<SuccessAnswer>> {
     if !matches_anything(&db.snapshot(), scope.hub_id(), successes).await? {
         let exists = scope.is_named() || portals::exists(&db.snapshot(), scope).await?;
         return Ok(exists.then(SuccessAnswer::default));
     }
-    let Some(mut change) = Change::begin(db, scope, now).await? else {
+    let Some(mut change) = Change::begin(db, scope, clock).await? else {
         return Ok(None);
     };
     let mut ledger = Ledger::new(change.hub_id());

@@ -1,0 +1,196 @@
+//! How many failures a second get in over HTTP: `benches/run ingest`.
+//!
+//! The released program serves on a port, as in production; clients send NDJSON and the counts that GraphQL answers
+//! are compared with what was sent. Beside it, in the same run: plain COPY of the same rows into the same tables.
+
+#[path = "support/server.rs"]
+mod server;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::time::Instant;
+
+use chrono::{DateTime, Duration, Utc};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+use serde_json::{Value, json};
+
+use server::{Server, new_postgres_database, sign};
+
+/// Causes that each portal has before the measurement.
+const OLD_CAUSES: u32 = 200;
+/// What is measured: one new cause in a hundred failures, half of them of new records.
+const MEASURED: u32 = 400_000;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    println!(
+        "| database | portals | failures | seconds | failures/s | plain COPY of the same rows, s |\n|---|---|---|---|---|---|"
+    );
+    for portals in [20, 1] {
+        let url = new_postgres_database(&format!("ingest_{portals}")).await;
+        let seconds = ingest(&url, portals).await;
+        let copied = copy(&url).await;
+        tell("PostgreSQL", portals, seconds, &format!("{copied:.1}"));
+    }
+    for portals in [20, 1] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite://{}", folder.path().join("bench.db").display());
+        tell("SQLite", portals, ingest(&url, portals).await, "");
+    }
+}
+
+fn tell(database: &str, portals: u32, seconds: f64, copied: &str) {
+    let rate = f64::from(MEASURED) / seconds;
+    println!("| {database} | {portals} | {MEASURED} | {seconds:.1} | {rate:.0} | {copied} |");
+}
+
+/// Fills the portals, measures, and compares the counts; answers the seconds.
+async fn ingest(url: &str, portals: u32) -> f64 {
+    let server = Server::start(url).await;
+    let start = Utc::now() - Duration::hours(40);
+    let each = MEASURED / portals;
+    let first: Vec<String> = (0..portals).map(|_| before(each, start)).collect();
+    send(&server, first).await;
+    let bodies: Vec<String> = (0..portals).map(|_| measured(each, start)).collect();
+    let began = Instant::now();
+    send(&server, bodies).await;
+    let seconds = began.elapsed().as_secs_f64();
+    for portal in 1..=portals {
+        let found = counts(&server, portal).await;
+        assert_eq!(found, expected(each), "portal {portal}");
+    }
+    seconds
+}
+
+fn line(cause: u32, record: u32, attempt: u32, start: DateTime<Utc>) -> String {
+    support::failure(cause, record, attempt, start).to_string() + "\n"
+}
+
+/// Half as many failures as are measured, spread over the old causes.
+fn before(each: u32, start: DateTime<Utc>) -> String {
+    (0..each / 2)
+        .map(|n| line(n % OLD_CAUSES, n, 0, start))
+        .collect()
+}
+
+/// Each second failure is a record of before that fails again, of the others each fiftieth has a new cause.
+fn measured(each: u32, start: DateTime<Utc>) -> String {
+    let failure = |n: u32| match n % 2 {
+        0 => line(n / 2 % OLD_CAUSES, n / 2, 1, start),
+        _ if n % 100 == 1 => line(OLD_CAUSES + n / 100, each + n, 0, start),
+        _ => line(n % OLD_CAUSES, each + n, 0, start),
+    };
+    (0..each).map(failure).collect()
+}
+
+/// Errors, affected records and failures of a portal after both.
+fn expected(each: u32) -> (u64, u64, u64) {
+    let errors = OLD_CAUSES.min(each / 2) + each / 100;
+    (errors.into(), each.into(), (each / 2 + each).into())
+}
+
+/// Sends each body to its portal, all at once.
+async fn send(server: &Server, bodies: Vec<String>) {
+    let sending = bodies.into_iter().zip(1..).map(|(body, portal)| {
+        let url = format!("{}/v1/sync-failures?hubId={portal}", server.url);
+        let request = server
+            .http
+            .post(url)
+            .bearer_auth(sign(portal, "sync-health:report"))
+            .body(body);
+        async move {
+            let answer: Value = request
+                .send()
+                .await
+                .expect("an answer")
+                .json()
+                .await
+                .expect("JSON");
+            assert_eq!(answer["refusedCount"], 0, "{answer:#}");
+            assert_eq!(answer["repeatedCount"], 0, "{answer:#}");
+        }
+    });
+    futures_util::future::join_all(sending).await;
+}
+
+/// What GraphQL answers: errors, affected records, failures.
+async fn counts(server: &Server, portal: u32) -> (u64, u64, u64) {
+    let ask = async |query: String| -> Value {
+        let request = server
+            .http
+            .post(format!("{}/graphql", server.url))
+            .bearer_auth(sign(portal, "sync-health:read"));
+        let answer = request
+            .json(&json!({ "query": query }))
+            .send()
+            .await
+            .expect("an answer");
+        answer.json().await.expect("JSON")
+    };
+    let cards =
+        ask("{ portal { categories { openErrorCount affectedRecordCount } } }".into()).await;
+    let sum = |key: &str| {
+        let cards = cards["data"]["portal"]["categories"]
+            .as_array()
+            .expect("cards");
+        cards.iter().filter_map(|card| card[key].as_u64()).sum()
+    };
+    let (mut after, mut failures) = ("null".to_owned(), 0);
+    loop {
+        let page = ask(format!("{{ portal {{ syncErrors(first: 100, after: {after}) {{ pageInfo {{ hasNextPage endCursor }} nodes {{ occurrenceCount }} }} }} }}")).await;
+        let list = &page["data"]["portal"]["syncErrors"];
+        let nodes = list["nodes"].as_array().expect("errors");
+        failures += nodes
+            .iter()
+            .filter_map(|node| node["occurrenceCount"].as_u64())
+            .sum::<u64>();
+        if list["pageInfo"]["hasNextPage"] == false {
+            return (sum("openErrorCount"), sum("affectedRecordCount"), failures);
+        }
+        after = list["pageInfo"]["endCursor"].to_string();
+    }
+}
+
+/// Copies all rows that the failures made, those of before included, into empty tables with the same indexes;
+/// answers the seconds for as many as were measured.
+async fn copy(url: &str) -> f64 {
+    let db = Database::connect(url).await.expect("the database");
+    let folder = text(&db, "SHOW data_directory").await;
+    let mut seconds = 0.0;
+    for table in [
+        "sync_errors",
+        "latest_failures",
+        "affected_records",
+        "report_ids",
+        "sync_error_events",
+    ] {
+        let file = format!("{folder}/{table}.copy");
+        run(&db, &format!("COPY {table} TO '{file}' (FORMAT binary)")).await;
+        run(
+            &db,
+            &format!("CREATE TABLE copied (LIKE {table} INCLUDING ALL)"),
+        )
+        .await;
+        let began = Instant::now();
+        run(&db, &format!("COPY copied FROM '{file}' (FORMAT binary)")).await;
+        seconds += began.elapsed().as_secs_f64();
+        run(&db, "DROP TABLE copied").await;
+    }
+    db.close().await.expect("a closed connection");
+    // Of three failures that are in the tables, two were measured.
+    seconds * 2.0 / 3.0
+}
+
+async fn run(db: &DatabaseConnection, sql: &str) {
+    db.execute_unprepared(sql)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+async fn text(db: &DatabaseConnection, sql: &str) -> String {
+    let row = db
+        .query_one_raw(Statement::from_string(db.get_database_backend(), sql))
+        .await;
+    let row = row.expect("an answer").expect("a row");
+    row.try_get_by_index(0).expect("a text")
+}
