@@ -24,6 +24,8 @@ pub(super) struct ProviderError {
     pub(super) cause_code: Option<String>,
     /// The innermost text of a nested failure.
     pub(super) cause_message: Option<String>,
+    /// Whether HubSpot told it as an invalid property value (`"isValid": false`).
+    pub(super) is_property_validation: bool,
     /// The rule and the first record of a Salesforce duplicate result.
     pub(super) duplicate: Option<DuplicateResult>,
     /// The text without mark-up and line feeds, quotes straight.

@@ -61,8 +61,10 @@ rules! {
     // Mappings
     "salesforce.no-such-column": ["INVALID_FIELD" "INVALID_FIELD_NAME"] Text(&["no such column"]) => FieldNotFound;
     "salesforce.field-name": ["INVALID_FIELD_NAME"] Always => FieldNotFound;
+    "salesforce.incompatible-xml": ["INVALID_FIELD"] Text(&["is not a valid value for the type"]) => IncompatibleTypes;
     "salesforce.field": ["INVALID_FIELD"] Always => PropertyMapping;
     "salesforce.external-id-field": ["NOT_FOUND"] Holds(is_about_external_id_field) => FieldNotFound;
+    "salesforce.unknown-key": ["JSON_PARSER_ERROR" "INVALIDBATCH"] Text(&["unrecognized field", "field name not found"]) => FieldNotFound;
     "salesforce.object-type": ["INVALID_TYPE"] Always => ObjectNotSupported;
     "salesforce.incompatible-json": ["JSON_PARSER_ERROR"] Text(&["cannot deserialize instance of"]) => IncompatibleTypes;
     "salesforce.text-in-lookup": ["MALFORMED_ID"] Holds(is_text_in_lookup) => ReferenceMappingMissing;

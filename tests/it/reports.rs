@@ -39,7 +39,6 @@ both! {
             (json!({ "salesforceRecord": { "name": text(256) } }), vec!["salesforceRecord", "name"], "TOO_LONG"),
             (json!({ "blockingRecord": { "objectType": "Account" } }), vec!["blockingRecord"], "REQUIRED"),
             (json!({ "existingRecord": { "externalId": { "field": "f", "value": text(2_001) } } }), vec!["existingRecord", "externalId", "value"], "TOO_LONG"),
-            (json!({ "code": null, "message": " ", "raw": "" }), vec!["message"], "REQUIRED"),
             (without_records, vec!["hubspotRecord", "recordId"], "REQUIRED"),
         ] {
             let payload = server.fail(json!([failure("1", 0, more.clone())])).await;

@@ -12,6 +12,13 @@ const MOST: usize = 64;
 
 /// All errors in a text that is JSON or holds some; none where there is no JSON that tells of errors.
 pub(super) fn errors_in(text: &str, system: System) -> Vec<ProviderError> {
+    errors_within(text, system, DEPTH)
+}
+
+fn errors_within(text: &str, system: System, depth: u8) -> Vec<ProviderError> {
+    if depth == 0 {
+        return Vec::new();
+    }
     let Some(start) = start_of_json(text) else {
         return Vec::new();
     };
@@ -26,8 +33,8 @@ pub(super) fn errors_in(text: &str, system: System) -> Vec<ProviderError> {
         .into_iter::<Value>()
         .next()
     {
-        Some(Ok(value)) => collect(&value, None, system, DEPTH, &mut errors),
-        _ => cut_off(body, &mut errors),
+        Some(Ok(value)) => collect(&value, None, system, depth, &mut errors),
+        _ => cut_off(body, system, depth, &mut errors),
     }
     errors
 }
@@ -92,14 +99,26 @@ fn collect_object(
             collect(inner, code.as_deref().or(outer), system, depth - 1, errors);
         }
     }
-    let Some(message) = message_of(object) else {
-        return;
-    };
     if errors.len() > before {
         return;
     }
+    let is_property_validation = object.get("isValid") == Some(&Value::Bool(false));
+    let Some(message) = message_of(object) else {
+        // A code without a text is an error where it names a property, as HubSpot's validations do.
+        let fields = fields_of(object);
+        if let Some(code) = code.filter(|_| !fields.is_empty()) {
+            errors.push(ProviderError {
+                message: code.clone(),
+                code: Some(code),
+                fields,
+                is_property_validation,
+                ..ProviderError::default()
+            });
+        }
+        return;
+    };
     // HubSpot puts its validation errors as JSON into the text.
-    let inner = errors_in(message, system);
+    let inner = errors_within(message, system, depth - 1);
     if !inner.is_empty() {
         errors.extend(inner);
         return;
@@ -117,6 +136,7 @@ fn collect_object(
         code,
         message: message.to_owned(),
         fields: fields_of(object),
+        is_property_validation,
         duplicate: duplicate_of(object),
         ..ProviderError::default()
     });
@@ -187,12 +207,19 @@ fn duplicate_of(object: &Map<String, Value>) -> Option<DuplicateResult> {
 }
 
 /// JSON that ends in the middle: what its objects tell, as far as they go.
-fn cut_off(body: &str, errors: &mut Vec<ProviderError>) {
+fn cut_off(body: &str, system: System, depth: u8, errors: &mut Vec<ProviderError>) {
     for part in body.split("},{").take(MOST) {
-        let part = part.replace("\\\"", "\"");
-        let value = |keys: &[&str]| keys.iter().find_map(|key| string_after(&part, key));
-        let code = value(&["errorCode", "statusCode", "error", "code", "category"]);
+        let value = |keys: &[&str]| keys.iter().find_map(|key| string_after(part, key));
         let message = value(&["message"]);
+        // The JSON inside the text is what was cut off: it tells more than what is around it.
+        let inside = message
+            .as_deref()
+            .map(|text| errors_within(text, system, depth - 1));
+        if let Some(inside) = inside.filter(|inside| !inside.is_empty()) {
+            errors.extend(inside);
+            continue;
+        }
+        let code = value(&["errorCode", "statusCode", "error", "code", "category"]);
         if code.is_none() && message.is_none() {
             continue;
         }
@@ -200,20 +227,32 @@ fn cut_off(body: &str, errors: &mut Vec<ProviderError>) {
             .into_iter()
             .filter(|name| !name.is_empty())
             .collect();
-        let code = normalise_code(code.as_deref());
         errors.push(ProviderError {
-            code,
+            code: normalise_code(code.as_deref()),
             message: message.unwrap_or_default(),
             fields,
+            is_property_validation: part.contains("\"isValid\":false"),
             ..ProviderError::default()
         });
     }
 }
 
-/// The text value of `"key":"…"`, up to its end or the end of everything.
+/// The text value of `"key":"…"` with its escapes undone, up to its end or the end of everything.
 fn string_after(json: &str, key: &str) -> Option<String> {
     let start = json.find(&format!("\"{key}\":"))? + key.len() + 3;
     let value = json[start..].trim_start().strip_prefix('"')?;
-    let end = value.find('"').unwrap_or(value.len());
-    Some(value[..end].to_owned())
+    let mut text = String::new();
+    let mut characters = value.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '"' => break,
+            '\\' => match characters.next() {
+                Some('n' | 'r' | 't') => text.push(' '),
+                Some(escaped) => text.push(escaped),
+                None => break,
+            },
+            c => text.push(c),
+        }
+    }
+    Some(text)
 }

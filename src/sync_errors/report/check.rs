@@ -188,13 +188,6 @@ pub fn check_failure(
         failure.hubspot_record.as_ref(),
         failure.salesforce_record.as_ref(),
     );
-    if failure.message.is_empty() && failure.code.is_none() && failure.raw.is_none() {
-        findings.add(
-            UserErrorCode::Required,
-            &["message"],
-            "What the provider answered is needed: message, code or raw.",
-        );
-    }
     let failure = findings.done(failure)?;
     let digest = digest(report_id.as_deref(), &failure, occurred_at);
     let report_id = report_id.unwrap_or_else(|| digest.to_string());
