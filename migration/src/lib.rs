@@ -24,11 +24,22 @@ impl MigratorTrait for Migrator {
 /// Runs a text of statements, each ended by `;`, in the dialect of the connection.
 ///
 /// `KEY16` stands for the type of a 16-byte key, `CLUSTERED` for SQLite's storage of a narrow table by its
-/// primary key.
+/// primary key, `BYTEWISE` for a text that is compared byte by byte, whatever the language of the database, and
+/// `ROOMY` for a table whose rows PostgreSQL can change in place, because none of its indexes is touched.
 async fn run(manager: &SchemaManager<'_>, statements: &str) -> Result<(), DbErr> {
-    let (key16, clustered) = match manager.get_database_backend() {
-        sea_orm_migration::sea_orm::DbBackend::Sqlite => ("BLOB", "WITHOUT ROWID"),
-        _ => ("UUID", ""),
+    let tokens = match manager.get_database_backend() {
+        sea_orm_migration::sea_orm::DbBackend::Sqlite => [
+            ("KEY16", "BLOB"),
+            ("CLUSTERED", "WITHOUT ROWID"),
+            ("BYTEWISE", ""),
+            ("ROOMY", ""),
+        ],
+        _ => [
+            ("KEY16", "UUID"),
+            ("CLUSTERED", ""),
+            ("BYTEWISE", "COLLATE \"C\""),
+            ("ROOMY", "WITH (fillfactor = 80)"),
+        ],
     };
     let connection = manager.get_connection();
     for statement in statements
@@ -36,9 +47,11 @@ async fn run(manager: &SchemaManager<'_>, statements: &str) -> Result<(), DbErr>
         .map(str::trim)
         .filter(|s| !s.is_empty())
     {
-        let sql = statement
-            .replace("KEY16", key16)
-            .replace("CLUSTERED", clustered);
+        let sql = tokens
+            .iter()
+            .fold(statement.to_owned(), |sql, (token, meaning)| {
+                sql.replace(token, meaning)
+            });
         connection.execute_unprepared(&sql).await?;
     }
     Ok(())

@@ -38,7 +38,7 @@ CREATE TABLE feed_heads (
     epoch BIGINT NOT NULL,
     sequence BIGINT NOT NULL,
     open_error_count INTEGER NOT NULL
-);
+) ROOMY;
 
 CREATE TABLE category_counters (
     hub_id BIGINT NOT NULL,
@@ -47,7 +47,7 @@ CREATE TABLE category_counters (
     resolved_error_count INTEGER NOT NULL,
     affected_record_count INTEGER NOT NULL,
     PRIMARY KEY (hub_id, category)
-) CLUSTERED;
+) CLUSTERED ROOMY;
 
 CREATE TABLE trend_points (
     hub_id BIGINT NOT NULL,
@@ -117,17 +117,17 @@ CREATE TABLE latest_failures (
     error_id KEY16 NOT NULL,
     failure TEXT NOT NULL,
     PRIMARY KEY (hub_id, error_id)
-);
+) ROOMY;
 
 CREATE TABLE affected_records (
     hub_id BIGINT NOT NULL,
     error_id KEY16 NOT NULL,
     id KEY16 NOT NULL,
     hubspot_object_type TEXT,
-    hubspot_record_id TEXT,
+    hubspot_record_id TEXT BYTEWISE,
     hubspot_name TEXT,
     salesforce_object_type TEXT,
-    salesforce_record_id TEXT,
+    salesforce_record_id TEXT BYTEWISE,
     salesforce_name TEXT,
     existing_record TEXT,
     rejected_value TEXT,
@@ -138,7 +138,7 @@ CREATE TABLE affected_records (
     cleared_at BIGINT,
     search_text TEXT NOT NULL,
     PRIMARY KEY (hub_id, error_id, id)
-);
+) ROOMY;
 -- A report looks a record up in its error, a success in all errors, by either half.
 CREATE INDEX affected_records_hubspot ON affected_records (hub_id, hubspot_record_id, error_id) WHERE hubspot_record_id IS NOT NULL;
 CREATE INDEX affected_records_salesforce ON affected_records (hub_id, salesforce_record_id, error_id) WHERE salesforce_record_id IS NOT NULL;

@@ -1,7 +1,7 @@
 //! What a failure tells beside its category: fields, values, limits, the other records; from what the engine told,
 //! else from the providers' own wordings.
 
-use crate::classify::provider_error::{ProviderError, between};
+use crate::classify::provider_error::{ProviderError, between, split_at_text};
 use crate::classify::{
     AccessKind, Details, ExternalId, Failure, FieldName, RelatedRecord, SyncErrorCategory,
     SyncErrorType, System, canonical_object_type, canonical_record_id,
@@ -47,9 +47,7 @@ pub(super) fn facts(failure: &Failure, error: &ProviderError, error_type: SyncEr
         .object_type(failure.system)
         .or_else(|| failure.object_type(failure.system.other()));
     Facts {
-        object: object
-            .or_else(|| found.object.map(str::to_owned))
-            .map(|name| name.to_lowercase()),
+        object: object.or(found.object).map(str::to_lowercase),
         hubspot_properties,
         salesforce_fields,
         label: found.label.map(str::to_owned),
@@ -112,7 +110,7 @@ fn patterns(error: &ProviderError, system: System) -> Found<'_> {
 
 fn salesforce_patterns<'a>(text: &'a str, found: &mut Found<'a>) {
     for (wording, end) in LABEL_AND_VALUE {
-        if let Some((label, rest)) = text.split_once(wording) {
+        if let Some((label, rest)) = split_at_text(text, wording) {
             let value = if end.is_empty() {
                 rest
             } else {
@@ -124,9 +122,7 @@ fn salesforce_patterns<'a>(text: &'a str, found: &mut Found<'a>) {
         }
     }
     found.number = between(text, "max length=", ")").and_then(|number| number.parse().ok());
-    found.existing_id = text
-        .split_once("on record with id: ")
-        .map(|(_, id)| first_word(id));
+    found.existing_id = split_at_text(text, "on record with id: ").map(|(_, id)| first_word(id));
     found.object = between(text, "sObject type '", "'")
         .or_else(|| between(text, "on entity '", "'"))
         .or_else(|| between(text, "on sobject of type ", " "));
@@ -146,22 +142,19 @@ fn hubspot_patterns<'a>(text: &'a str, found: &mut Found<'a>) {
         .or_else(|| between(text, "Email address ", " is invalid"))
         .or_else(|| between(text, "", " was not a valid "))
         .or_else(|| between(text, ", value=", "}"));
-    found.existing_id = text
-        .split_once("Existing ID: ")
+    found.existing_id = split_at_text(text, "Existing ID: ")
         .map(|(_, id)| first_word(id))
         .or_else(|| {
-            let (before, _) = text.split_once(" already has that value")?;
+            let (before, _) = split_at_text(text, " already has that value")?;
             before
                 .rsplit(' ')
                 .next()
                 .filter(|id| id.bytes().all(|b| b.is_ascii_digit()))
         });
-    found.expected_type = text
-        .split_once("was not a valid ")
-        .map(|(_, rest)| first_word(rest));
-    found.number = text
-        .to_ascii_lowercase()
-        .split_once("limit of ")
+    found.expected_type = split_at_text(text, "was not a valid ").map(|(_, rest)| first_word(rest));
+    found.number = ["limit of ", "Limit of "]
+        .iter()
+        .find_map(|wording| split_at_text(text, wording))
         .and_then(|(_, rest)| first_word(rest).replace(',', "").parse().ok());
 }
 
@@ -196,7 +189,7 @@ fn existing_record(
         system: failure.system,
         object_type: duplicate
             .and_then(|duplicate| duplicate.object_type.clone())
-            .or_else(|| failure.object_type(failure.system)),
+            .or_else(|| failure.object_type(failure.system).map(str::to_owned)),
         record_id: Some(canonical_record_id(failure.system, id)),
         external_id: None,
         name: None,
@@ -220,7 +213,7 @@ fn blocking_record(failure: &Failure, found: &Found<'_>) -> Option<RelatedRecord
 /// The trigger before ": execution of", or the quoted process or flow.
 fn component(error: &ProviderError) -> Option<&str> {
     let text = error.cleaned.as_str();
-    if let Some((before, _)) = text.split_once(": execution of ") {
+    if let Some((before, _)) = split_at_text(text, ": execution of ") {
         return before
             .rsplit([' ', ','])
             .next()
@@ -307,7 +300,8 @@ impl Facts {
             SyncErrorCategory::Permissions => Details::Permissions {
                 object_type: failure
                     .object_type(failure.system)
-                    .or_else(|| failure.object_type(failure.system.other())),
+                    .or_else(|| failure.object_type(failure.system.other()))
+                    .map(str::to_owned),
                 fields: self.own_fields(failure),
                 missing_access: self.missing_access,
             },
@@ -339,7 +333,7 @@ impl Facts {
             .filter(|label| system == failure.system && label != name);
         Some(FieldName {
             system,
-            object_type: failure.object_type(system),
+            object_type: failure.object_type(system).map(str::to_owned),
             name: name.clone(),
             label,
         })

@@ -29,7 +29,7 @@ use crate::kernel::limits;
 /// The version of the rules that signatures are made by; old errors keep theirs.
 pub const SIGNATURE_VERSION: i16 = 1;
 
-/// A failure as an engine reported it, checked and with empty texts turned into absent ones.
+/// A failure as an engine reported it, checked: empty texts are absent, ids and object types in their one form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// Which way the change went.
@@ -71,12 +71,9 @@ impl Failure {
         }
     }
 
-    /// The object type on one side, comparable.
-    pub fn object_type(&self, system: System) -> Option<String> {
-        self.record(system)?
-            .object_type
-            .as_deref()
-            .map(|name| canonical_object_type(system, name))
+    /// The object type on one side.
+    pub fn object_type(&self, system: System) -> Option<&str> {
+        self.record(system)?.object_type.as_deref()
     }
 }
 

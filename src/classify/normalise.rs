@@ -67,32 +67,42 @@ fn next_token(rest: &str, c: char, previous: char) -> (Token<'_>, usize) {
         return (Token::Placeholder, length);
     }
     if c.is_alphanumeric() {
-        let length = rest
-            .find(|c: char| {
-                !(c.is_alphanumeric() || matches!(c, '_' | '@' | '.' | '-' | '+' | '/' | ':'))
-            })
-            .unwrap_or(rest.len());
-        let long = rest[..length].trim_end_matches(['.', ':', '-', '/', '+']);
-        if long.contains("://") || is_email(long) || is_uuid(long) || long.starts_with("www.") {
-            return (Token::Placeholder, long.len());
+        let length = word_length(rest);
+        if let Some(length) = address_length(rest, length) {
+            return (Token::Placeholder, length);
         }
-        let length = rest
-            .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-            .unwrap_or(rest.len());
         let word = &rest[..length];
-        return (
-            if varies(word) {
-                Token::Placeholder
-            } else {
-                Token::Keep(word)
-            },
-            length,
-        );
+        let token = if varies(word) {
+            Token::Placeholder
+        } else {
+            Token::Keep(word)
+        };
+        return (token, length);
     }
     if matches!(c, '#' | '$' | '€' | '£' | '¥') {
         return (Token::Placeholder, c.len_utf8());
     }
     (Token::Keep(&rest[..c.len_utf8()]), c.len_utf8())
+}
+
+fn word_length(text: &str) -> usize {
+    text.find(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .unwrap_or(text.len())
+}
+
+/// The length of the URL, e-mail address or UUID at the start, whose first word has `word` bytes.
+fn address_length(rest: &str, word: usize) -> Option<usize> {
+    let goes_on = |c: char| matches!(c, '@' | '.' | '-' | '+' | '/' | ':');
+    if !rest[word..].starts_with(goes_on) {
+        return None;
+    }
+    let length = rest
+        .find(|c: char| !(c.is_alphanumeric() || c == '_' || goes_on(c)))
+        .unwrap_or(rest.len());
+    let long = rest[..length].trim_end_matches(['.', ':', '-', '/', '+']);
+    let is_address =
+        long.contains("://") || is_email(long) || is_uuid(long) || long.starts_with("www.");
+    is_address.then_some(long.len())
 }
 
 /// Adjacent placeholders, with the punctuation of numbers, dates and lists of them between, are one.
@@ -123,47 +133,47 @@ fn varies(word: &str) -> bool {
 
 /// Months and halves of the day, in the languages that Salesforce's English and German users see.
 fn is_date_word(word: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "jan",
-        "january",
-        "januar",
-        "feb",
-        "february",
-        "februar",
-        "mar",
-        "märz",
-        "apr",
-        "april",
-        "jun",
-        "june",
-        "juni",
-        "jul",
-        "july",
-        "juli",
-        "aug",
-        "august",
-        "sep",
-        "sept",
-        "september",
-        "oct",
-        "october",
-        "okt",
-        "oktober",
-        "nov",
-        "november",
-        "dec",
-        "december",
-        "dez",
-        "dezember",
-        "am",
-        "pm",
-        "utc",
-        "gmt",
-        "usd",
-        "eur",
-    ];
     // "am" is a German word too: what matters is that the same text always folds to the same.
-    WORDS.contains(&word)
+    matches!(
+        word,
+        "jan"
+            | "january"
+            | "januar"
+            | "feb"
+            | "february"
+            | "februar"
+            | "mar"
+            | "märz"
+            | "apr"
+            | "april"
+            | "jun"
+            | "june"
+            | "juni"
+            | "jul"
+            | "july"
+            | "juli"
+            | "aug"
+            | "august"
+            | "sep"
+            | "sept"
+            | "september"
+            | "oct"
+            | "october"
+            | "okt"
+            | "oktober"
+            | "nov"
+            | "november"
+            | "dec"
+            | "december"
+            | "dez"
+            | "dezember"
+            | "am"
+            | "pm"
+            | "utc"
+            | "gmt"
+            | "usd"
+            | "eur"
+    )
 }
 
 fn is_email(token: &str) -> bool {

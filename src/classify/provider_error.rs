@@ -7,7 +7,7 @@
 mod json;
 mod text;
 
-pub(super) use text::between;
+pub(super) use text::{between, split_at_text};
 
 use crate::classify::{Failure, System, hubspot, salesforce};
 

@@ -1,6 +1,7 @@
 //! Bulk statements: rows of an entity in one round trip, whatever their number.
 //!
-//! PostgreSQL gets one array per column (`UNNEST`), SQLite lists of values.
+//! PostgreSQL gets one array per column (`UNNEST`), SQLite lists of values of a few fixed lengths, so that it
+//! prepares few statements and keeps them.
 
 use sea_orm::sea_query::{ArrayType, Value};
 use sea_orm::{
@@ -10,21 +11,20 @@ use sea_orm::{
 
 use crate::kernel::error::{Error, Result};
 
-/// SQLite's default limit of parameters in a statement.
-const SQLITE_PARAMETERS: usize = 32_766;
+/// Rows in one statement on SQLite: as many as fit of the largest, then of the next.
+const SQLITE_ROWS: [usize; 3] = [100, 10, 1];
+/// Rows in one statement on PostgreSQL.
+const POSTGRES_ROWS: usize = 2_000;
 
 /// Writes rows: inserts the new, replaces those whose primary key exists.
-///
-/// PostgreSQL gets one array per column (`UNNEST`), SQLite lists of values: each one statement for up to about
-/// a thousand rows.
-pub async fn upsert<E>(transaction: &DatabaseTransaction, rows: &[E::Model]) -> Result<()>
+pub async fn upsert<'a, E>(
+    transaction: &DatabaseTransaction,
+    rows: impl IntoIterator<Item = &'a E::Model>,
+) -> Result<()>
 where
     E: EntityTrait,
-    E::Model: ModelTrait<Entity = E> + Sync,
+    E::Model: ModelTrait<Entity = E> + Sync + 'a,
 {
-    if rows.is_empty() {
-        return Ok(());
-    }
     let keys: Vec<&str> = E::PrimaryKey::iter()
         .map(|key| key.into_column().as_str())
         .collect();
@@ -42,34 +42,36 @@ where
 }
 
 /// Inserts rows with a clause `ON CONFLICT …` (or nothing).
-pub async fn insert<E>(
+pub async fn insert<'a, E>(
     transaction: &DatabaseTransaction,
-    rows: &[E::Model],
+    rows: impl IntoIterator<Item = &'a E::Model>,
     conflict: &str,
 ) -> Result<()>
 where
     E: EntityTrait,
-    E::Model: ModelTrait<Entity = E> + Sync,
+    E::Model: ModelTrait<Entity = E> + Sync + 'a,
 {
-    for statement in statements::<E>(transaction.get_database_backend(), rows, conflict)? {
+    let rows: Vec<_> = rows.into_iter().collect();
+    for statement in statements::<E>(transaction.get_database_backend(), &rows, conflict)? {
         transaction.execute_raw(statement).await?;
     }
     Ok(())
 }
 
 /// Inserts rows with a clause `ON CONFLICT … RETURNING …`; answers what that returns.
-pub async fn insert_returning<E, M>(
+pub async fn insert_returning<'a, E, M>(
     transaction: &DatabaseTransaction,
-    rows: &[E::Model],
+    rows: impl IntoIterator<Item = &'a E::Model>,
     clause: &str,
 ) -> Result<Vec<M>>
 where
     E: EntityTrait,
-    E::Model: ModelTrait<Entity = E> + Sync,
+    E::Model: ModelTrait<Entity = E> + Sync + 'a,
     M: FromQueryResult,
 {
     let mut returned = Vec::new();
-    for statement in statements::<E>(transaction.get_database_backend(), rows, clause)? {
+    let rows: Vec<_> = rows.into_iter().collect();
+    for statement in statements::<E>(transaction.get_database_backend(), &rows, clause)? {
         for row in transaction.query_all_raw(statement).await? {
             returned.push(M::from_query_result(&row, "")?);
         }
@@ -77,18 +79,31 @@ where
     Ok(returned)
 }
 
-fn statements<E>(backend: DbBackend, rows: &[E::Model], conflict: &str) -> Result<Vec<Statement>>
+fn statements<E>(backend: DbBackend, rows: &[&E::Model], conflict: &str) -> Result<Vec<Statement>>
 where
     E: EntityTrait,
     E::Model: ModelTrait<Entity = E>,
 {
-    let columns = E::Column::iter().count();
-    rows.chunks(SQLITE_PARAMETERS / columns)
-        .map(|rows| match backend {
-            DbBackend::Postgres => unnest::<E>(rows, conflict),
-            _ => Ok(values::<E>(rows, conflict)),
-        })
-        .collect()
+    match backend {
+        DbBackend::Postgres => rows
+            .chunks(POSTGRES_ROWS)
+            .map(|rows| unnest::<E>(rows, conflict))
+            .collect(),
+        _ => Ok(sqlite_chunks(rows)
+            .map(|rows| values::<E>(rows, conflict))
+            .collect()),
+    }
+}
+
+fn sqlite_chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let length = SQLITE_ROWS
+            .into_iter()
+            .find(|length| *length <= rows.len())?;
+        let (chunk, rest) = rows.split_at(length);
+        rows = rest;
+        Some(chunk)
+    })
 }
 
 fn column_list<E: EntityTrait>() -> String {
@@ -98,7 +113,7 @@ fn column_list<E: EntityTrait>() -> String {
         .join(", ")
 }
 
-fn values<E>(rows: &[E::Model], conflict: &str) -> Statement
+fn values<E>(rows: &[&E::Model], conflict: &str) -> Statement
 where
     E: EntityTrait,
     E::Model: ModelTrait<Entity = E>,
@@ -118,7 +133,7 @@ where
 
 /// Arrays hold no null here (the driver's binding has none), so an absent value travels as one that no column
 /// holds and `NULLIF` turns it back.
-fn unnest<E>(rows: &[E::Model], conflict: &str) -> Result<Statement>
+fn unnest<E>(rows: &[&E::Model], conflict: &str) -> Result<Statement>
 where
     E: EntityTrait,
     E::Model: ModelTrait<Entity = E>,

@@ -82,7 +82,7 @@ async fn take(
         .ok_or_else(unknown)?;
     let scope = viewer.scope::<Report>(hub_id)?.ok_or_else(unknown)?;
     let limit = limits::NDJSON_BODY_BYTES;
-    let mut report = NdjsonReport::new(&app.db, &scope, &app.config.clock);
+    let mut report = NdjsonReport::new(app.db.clone(), scope, app.config.clock.clone());
     let mut stream = body.into_data_stream();
     let mut taken = 0;
     while let Some(bytes) = stream.next().await {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, both, failure};
+use crate::harness::{Server, both, failure, logs};
 
 /// What providers answer, with the type that it has to get; an object a line.
 fn provider_errors() -> impl Iterator<Item = Value> {
@@ -29,6 +29,18 @@ both! {
             error["direction"] = if error["system"] == "SALESFORCE" { json!("HUBSPOT_TO_SALESFORCE") } else { json!("SALESFORCE_TO_HUBSPOT") };
             assert_eq!(type_of(server, number, error.clone()).await, expected, "{error:#}");
         }
+    }
+}
+
+both! {
+    /// What no rule knows is kept as OTHER/UNKNOWN, and its code is logged, so that a rule can be written.
+    async fn unknown_codes(server) {
+        let code = format!("A_CODE_OF_TOMORROW_{}", uuid::Uuid::now_v7().simple());
+        let found = type_of(server, 1, json!({ "code": code, "message": "something new" })).await;
+        assert_eq!(found, "UNKNOWN");
+        let told = logs().into_iter().find(|line| line.contains(&code.to_uppercase())).expect("a line of the log");
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        assert_eq!((&told["level"], &told["fields"]["system"], &told["fields"]["failures"]), (&json!("WARN"), &json!("SALESFORCE"), &json!(1)));
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn errors_in(text: &str, system: System) -> Vec<ProviderError> {
 }
 
 fn errors_within(text: &str, system: System, depth: u8) -> Vec<ProviderError> {
-    if depth == 0 {
+    if depth == 0 || !text.contains('{') {
         return Vec::new();
     }
     let Some(start) = start_of_json(text) else {

@@ -173,8 +173,19 @@ fn contains_any(text: &str, any: &[&str]) -> bool {
 
 /// What stands between two texts, the first ones that do.
 pub(in crate::classify) fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(start)?;
-    rest.split_once(end).map(|(found, _)| found)
+    split_at_text(split_at_text(text, start)?.1, end).map(|(found, _)| found)
+}
+
+/// `split_once`, fast where there is nothing to split at: `contains` compares many bytes at a time and prepares nothing.
+pub(in crate::classify) fn split_at_text<'a>(
+    text: &'a str,
+    at: &str,
+) -> Option<(&'a str, &'a str)> {
+    if text.contains(at) {
+        text.split_once(at)
+    } else {
+        None
+    }
 }
 
 /// The text without mark-up, entities, line feeds and typographic quotes: what rules and patterns look at.
@@ -191,7 +202,14 @@ pub(super) fn clean(text: &str) -> String {
     ];
     let mut cleaned = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(c) = rest.chars().next() {
+    loop {
+        let plain = rest
+            .bytes()
+            .position(|b| !is_plain(b))
+            .unwrap_or(rest.len());
+        cleaned.push_str(&rest[..plain]);
+        rest = &rest[plain..];
+        let Some(c) = rest.chars().next() else { break };
         let entity = if c == '&' {
             ENTITIES.iter().find(|(name, _)| rest.starts_with(name))
         } else {
@@ -216,6 +234,11 @@ pub(super) fn clean(text: &str) -> String {
         rest = &rest[length..];
     }
     cleaned.trim().to_owned()
+}
+
+/// Bytes that [`clean`] leaves as they are, whatever stands around them.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'&' | b'<')
 }
 
 /// The length of an HTML tag at the start; `<unknown>` and comparisons are none.

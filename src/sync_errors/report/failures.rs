@@ -1,13 +1,13 @@
 //! Failures in: one change of the portal for up to a thousand of them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use super::CheckedFailure;
 use super::ledger::{Ledger, Occurrence};
-use super::write::{Half, find_records, load_errors_by_signature, write};
+use super::write::{RecordIds, find_records, load_errors_by_signature, write};
 use crate::classify::System;
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::bulk;
@@ -15,6 +15,7 @@ use crate::kernel::clock::{Clock, DAY, Micros};
 use crate::kernel::db::Db;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
+use crate::kernel::text::cut;
 use crate::portals::Change;
 use crate::sync_errors::tables::{report_ids, sync_errors};
 
@@ -68,12 +69,37 @@ pub async fn report_failures(
     }
     write(&mut change, &ledger).await?;
     change.commit().await?;
+    let recorded = failures.iter().zip(&places).filter(|(_, place)| place.0);
+    tell_unknown_codes(recorded.map(|(failure, _)| failure));
     let answer = |(recorded, error): &(bool, Option<usize>)| FailureAnswer {
         recorded: *recorded,
         error: error.map(|place| ledger.errors[place].row.clone()),
     };
     Ok(Some(places.iter().map(answer).collect()))
 }
+
+/// Says which codes no rule knows, so that rules can be written for them.
+fn tell_unknown_codes<'a>(failures: impl Iterator<Item = &'a CheckedFailure>) {
+    let mut counts: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+    for checked in failures {
+        let unknown = checked.causes.iter().filter(|cause| cause.unknown_code);
+        for code in unknown.filter_map(|cause| cause.code.as_deref()) {
+            let system = match checked.failure.system {
+                System::Hubspot => "HUBSPOT",
+                System::Salesforce => "SALESFORCE",
+            };
+            *counts
+                .entry((system, cut(code, LOGGED_CODE_CHARACTERS)))
+                .or_default() += 1;
+        }
+    }
+    for ((system, code), failures) in counts {
+        tracing::warn!(system, code, failures, "a code that no rule knows");
+    }
+}
+
+/// Providers' codes are short; a longer one is something else that should not fill the log.
+const LOGGED_CODE_CHARACTERS: usize = 100;
 
 #[derive(FromQueryResult)]
 struct Digest {
@@ -114,18 +140,14 @@ async fn load(change: &Change, ledger: &mut Ledger, failures: &[CheckedFailure])
     if ledger.errors.is_empty() {
         return Ok(());
     }
-    for (half, system) in [
-        (Half::Hubspot, System::Hubspot),
-        (Half::Salesforce, System::Salesforce),
-    ] {
-        let mut ids: Vec<&str> = failures
-            .iter()
-            .filter_map(|checked| checked.failure.record(system)?.record_id.as_deref())
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let rows = find_records(change, half, &ids).await?;
-        rows.into_iter().for_each(|row| ledger.put_record(row));
-    }
+    let pairs = failures.iter().map(|checked| {
+        let failure = &checked.failure;
+        (
+            failure.hubspot_record.as_ref(),
+            failure.salesforce_record.as_ref(),
+        )
+    });
+    let rows = find_records(change, &RecordIds::of(pairs)).await?;
+    rows.into_iter().for_each(|row| ledger.put_record(row));
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! was sent before a broken connection is kept.
 
 use serde::Serialize;
+use tokio::task::JoinHandle;
 
 use super::input::SyncFailureInput;
 use super::{CheckedFailure, check_failure, report_failures};
@@ -39,23 +40,24 @@ pub struct LineError {
     pub message: String,
 }
 
-/// Takes lines and commits them by the thousand.
-pub struct NdjsonReport<'a> {
-    db: &'a Db,
-    scope: &'a Scope<Report>,
-    clock: &'a Clock,
+/// Takes lines and commits them by the thousand; while one batch is being committed, the next is read.
+pub struct NdjsonReport {
+    db: Db,
+    scope: Scope<Report>,
+    clock: Clock,
     rest: Vec<u8>,
     /// The line that `rest` begins has passed its limit: its bytes are dropped up to the next line feed.
     is_overlong: bool,
     line: u64,
     batch: Vec<CheckedFailure>,
+    /// The batch before, on its way; answers how many failures it recorded and repeated.
+    committing: Option<JoinHandle<Result<(u64, u64)>>>,
     answer: NdjsonAnswer,
 }
 
-impl<'a> NdjsonReport<'a> {
+impl NdjsonReport {
     /// A report of one portal.
-    pub fn new(db: &'a Db, scope: &'a Scope<Report>, clock: &'a Clock) -> Self {
-        let batch = Vec::with_capacity(limits::REPORT_ELEMENTS.value);
+    pub fn new(db: Db, scope: Scope<Report>, clock: Clock) -> Self {
         Self {
             db,
             scope,
@@ -63,7 +65,8 @@ impl<'a> NdjsonReport<'a> {
             rest: Vec::new(),
             is_overlong: false,
             line: 0,
-            batch,
+            batch: Vec::new(),
+            committing: None,
             answer: NdjsonAnswer::default(),
         }
     }
@@ -153,20 +156,30 @@ impl<'a> NdjsonReport<'a> {
         }
     }
 
+    /// Sends the batch on its way, once the one before is committed: the order of lines is kept.
     async fn commit(&mut self) -> Result<()> {
-        if self.batch.is_empty() {
-            return Ok(());
+        self.committed().await?;
+        let batch = std::mem::take(&mut self.batch);
+        if !batch.is_empty() {
+            let (db, scope, clock) = (self.db.clone(), self.scope.clone(), self.clock.clone());
+            self.committing = Some(tokio::spawn(async move {
+                commit(&db, &scope, &clock, &batch).await
+            }));
         }
-        let answers = report_failures(self.db, self.scope, self.clock, &self.batch).await?;
-        let answers = answers.ok_or_else(|| {
-            Error::NotFound(
-                "No portal with this Hub ID exists in the portals that the token names.".into(),
-            )
-        })?;
-        let recorded = answers.iter().filter(|answer| answer.recorded).count() as u64;
+        Ok(())
+    }
+
+    /// Waits for the batch that is on its way.
+    async fn committed(&mut self) -> Result<()> {
+        let Some(committing) = self.committing.take() else {
+            return Ok(());
+        };
+        let counts = committing
+            .await
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        let (recorded, repeated) = counts?;
         self.answer.recorded_count += recorded;
-        self.answer.repeated_count += answers.len() as u64 - recorded;
-        self.batch.clear();
+        self.answer.repeated_count += repeated;
         Ok(())
     }
 
@@ -177,8 +190,25 @@ impl<'a> NdjsonReport<'a> {
             self.line(&whole).await?;
         }
         self.commit().await?;
+        self.committed().await?;
         Ok(self.answer)
     }
+}
+
+async fn commit(
+    db: &Db,
+    scope: &Scope<Report>,
+    clock: &Clock,
+    batch: &[CheckedFailure],
+) -> Result<(u64, u64)> {
+    let answers = report_failures(db, scope, clock, batch).await?;
+    let answers = answers.ok_or_else(|| {
+        Error::NotFound(
+            "No portal with this Hub ID exists in the portals that the token names.".into(),
+        )
+    })?;
+    let recorded = answers.iter().filter(|answer| answer.recorded).count() as u64;
+    Ok((recorded, answers.len() as u64 - recorded))
 }
 
 /// What is wrong with the JSON of a line: serde's own words name keys, types and columns of the sender's text only.

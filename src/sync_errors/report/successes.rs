@@ -1,15 +1,15 @@
 //! Successes in: what they name is cleared, and errors without records are resolved.
 
 use sea_orm::FromQueryResult;
-use sea_orm::sea_query::{Alias, ArrayType, Expr, ExprTrait, Query};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use uuid::Uuid;
 
 use super::CheckedSuccess;
 use super::ledger::Ledger;
-use super::write::{Half, find_records, load_errors_by_id, write};
+use super::write::{RecordIds, find_records, load_errors_by_id, write};
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{self, Db, Snapshot};
+use crate::kernel::db::{Db, Snapshot};
 use crate::kernel::error::Result;
 use crate::portals::{self, Change};
 use crate::sync_errors::SyncErrorEventKind;
@@ -40,10 +40,7 @@ pub async fn report_successes(
         return Ok(None);
     };
     let mut ledger = Ledger::new(change.hub_id());
-    let mut rows = Vec::new();
-    for half in [Half::Hubspot, Half::Salesforce] {
-        rows.extend(find_records(&change, half, &ids(successes, half)).await?);
-    }
+    let rows = find_records(&change, &ids(successes)).await?;
     let mut errors: Vec<Uuid> = rows.iter().map(|row| row.error_id).collect();
     errors.sort_unstable();
     errors.dedup();
@@ -62,18 +59,13 @@ pub async fn report_successes(
     }))
 }
 
-fn ids<'a>(successes: &'a [CheckedSuccess], half: Half) -> Vec<&'a str> {
-    let record = |success: &'a CheckedSuccess| match half {
-        Half::Hubspot => success.hubspot_record.as_ref(),
-        Half::Salesforce => success.salesforce_record.as_ref(),
-    };
-    let mut ids: Vec<&str> = successes
-        .iter()
-        .filter_map(|success| record(success)?.record_id.as_deref())
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
+fn ids(successes: &[CheckedSuccess]) -> RecordIds<'_> {
+    RecordIds::of(successes.iter().map(|success| {
+        (
+            success.hubspot_record.as_ref(),
+            success.salesforce_record.as_ref(),
+        )
+    }))
 }
 
 #[derive(FromQueryResult)]
@@ -93,28 +85,13 @@ async fn matches_anything(
         .map(|success| success.occurred_at)
         .max()
         .unwrap_or_default();
-    for half in [Half::Hubspot, Half::Salesforce] {
-        let ids = ids(successes, half);
-        if ids.is_empty() {
-            continue;
-        }
-        let values = ids.into_iter().map(Into::into).collect();
-        let mut select = Query::select();
-        select
-            .expr_as(Expr::cust("1"), Alias::new("one"))
-            .from(affected_records::Entity)
-            .and_where(Expr::col(affected_records::Column::HubId).eq(hub_id))
-            .and_where(db::is_in(
-                snapshot.backend(),
-                half.column(),
-                ArrayType::String,
-                values,
-            ))
-            .and_where(Expr::col(affected_records::Column::LastSeenAt).lte(latest))
-            .limit(1);
-        if snapshot.one::<Found>(&select).await?.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let mut select = Query::select();
+    select
+        .expr_as(Expr::cust("1"), Alias::new("one"))
+        .from(affected_records::Entity)
+        .and_where(Expr::col(affected_records::Column::HubId).eq(hub_id))
+        .cond_where(ids(successes).condition(snapshot.backend()))
+        .and_where(Expr::col(affected_records::Column::LastSeenAt).lte(latest))
+        .limit(1);
+    Ok(snapshot.one::<Found>(&select).await?.is_some())
 }

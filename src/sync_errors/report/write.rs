@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use sea_orm::sea_query::{ArrayType, Value};
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait,
+    QueryFilter,
+};
 use uuid::Uuid;
 
 use super::ledger::{ErrorState, Ledger};
-use crate::classify::SyncErrorCategory;
+use crate::classify::{Record, SyncErrorCategory};
 use crate::kernel::clock::{MINUTE, Micros};
 use crate::kernel::error::Result;
 use crate::kernel::{bulk, db};
@@ -57,41 +60,59 @@ async fn load_errors(
     Ok(())
 }
 
-/// Which half of a record is looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Half {
-    Hubspot,
-    Salesforce,
+/// The ids by which reports name records, of both halves.
+pub(super) struct RecordIds<'a> {
+    hubspot: Vec<&'a str>,
+    salesforce: Vec<&'a str>,
 }
 
-impl Half {
-    pub(super) fn column(self) -> affected_records::Column {
-        match self {
-            Self::Hubspot => affected_records::Column::HubspotRecordId,
-            Self::Salesforce => affected_records::Column::SalesforceRecordId,
+impl<'a> RecordIds<'a> {
+    /// The ids of pairs of a HubSpot and a Salesforce record.
+    pub(super) fn of(
+        pairs: impl Iterator<Item = (Option<&'a Record>, Option<&'a Record>)> + Clone,
+    ) -> Self {
+        let sorted = |ids: &mut dyn Iterator<Item = Option<&'a Record>>| {
+            let ids = ids
+                .flatten()
+                .filter_map(|record| record.record_id.as_deref());
+            let mut ids: Vec<&str> = ids.collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids
+        };
+        Self {
+            hubspot: sorted(&mut pairs.clone().map(|pair| pair.0)),
+            salesforce: sorted(&mut pairs.map(|pair| pair.1)),
         }
     }
+
+    /// The rows that name one of them, whatever their errors: an index by each half finds few for each id.
+    pub(super) fn condition(&self, backend: DbBackend) -> Condition {
+        let half = |column: affected_records::Column, ids: &[&str]| {
+            let ids = ids.iter().map(|id| Value::from(*id)).collect();
+            db::is_in(backend, column, ArrayType::String, ids)
+        };
+        Condition::any()
+            .add(half(
+                affected_records::Column::HubspotRecordId,
+                &self.hubspot,
+            ))
+            .add(half(
+                affected_records::Column::SalesforceRecordId,
+                &self.salesforce,
+            ))
+    }
 }
 
-/// The records with these ids, whatever their errors: the index by id finds few for each.
+/// The rows of these records.
 pub(super) async fn find_records(
     change: &Change,
-    half: Half,
-    ids: &[&str],
+    ids: &RecordIds<'_>,
 ) -> Result<Vec<affected_records::Model>> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
     let transaction = change.transaction();
-    let ids = ids.iter().map(|id| Value::from(*id)).collect();
     Ok(affected_records::Entity::find()
         .filter(affected_records::Column::HubId.eq(change.hub_id()))
-        .filter(db::is_in(
-            transaction.get_database_backend(),
-            half.column(),
-            ArrayType::String,
-            ids,
-        ))
+        .filter(ids.condition(transaction.get_database_backend()))
         .all(transaction)
         .await?)
 }
@@ -108,8 +129,12 @@ pub(super) async fn write(change: &mut Change, ledger: &Ledger) -> Result<bool> 
         return Ok(ledger.records.iter().any(|record| record.is_changed));
     }
     let transaction = change.transaction();
-    let rows: Vec<_> = touched.iter().map(|error| error.row.clone()).collect();
-    bulk::upsert::<sync_errors::Entity>(transaction, &rows).await?;
+    let rows = |new: bool| {
+        let rows = touched.iter().filter(|error| error.before.is_none() == new);
+        rows.map(|error| &error.row).collect::<Vec<_>>()
+    };
+    bulk::insert::<sync_errors::Entity>(transaction, rows(true), "").await?;
+    bulk::upsert::<sync_errors::Entity>(transaction, rows(false)).await?;
     let latest: Vec<_> = touched
         .iter()
         .filter_map(|error| latest_failure(ledger.hub_id, error))
@@ -131,14 +156,18 @@ fn latest_failure(hub_id: i64, error: &ErrorState) -> Option<latest_failures::Mo
 }
 
 async fn write_records(transaction: &DatabaseTransaction, ledger: &Ledger) -> Result<()> {
-    let changed = |absorbed: bool| {
-        ledger
-            .records
-            .iter()
-            .filter(move |record| record.is_changed && record.is_absorbed == absorbed)
+    let rows = |stored: bool| {
+        let records = ledger.records.iter();
+        let mut rows: Vec<_> = records
+            .filter(|record| record.is_changed && !record.is_absorbed && record.is_stored == stored)
+            .map(|record| &record.row)
+            .collect();
+        // In the order of the primary key: neighbours are on one page of its index.
+        rows.sort_unstable_by_key(|row| (row.error_id, row.id));
+        rows
     };
-    let rows: Vec<_> = changed(false).map(|record| record.row.clone()).collect();
-    bulk::upsert::<affected_records::Entity>(transaction, &rows).await?;
+    bulk::insert::<affected_records::Entity>(transaction, rows(false), "").await?;
+    bulk::upsert::<affected_records::Entity>(transaction, rows(true)).await?;
     for record in ledger
         .records
         .iter()
