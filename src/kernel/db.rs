@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, Func, Query, Value};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     DbErr, FromQueryResult, SqliteTransactionMode, Statement, StatementBuilder, TransactionOptions,
@@ -198,39 +196,5 @@ impl Snapshot {
         statement: &impl StatementBuilder,
     ) -> Result<Option<M>> {
         Ok(self.all(statement).await?.into_iter().next())
-    }
-}
-
-/// `column IN (…)` as one parameter, so that the text of a statement does not depend on the number of values: an
-/// array on PostgreSQL, a list in JSON on SQLite.
-pub fn is_in(
-    backend: DbBackend,
-    column: impl sea_orm::sea_query::IntoColumnRef + Clone,
-    array: ArrayType,
-    values: Vec<Value>,
-) -> Expr {
-    if backend == DbBackend::Postgres {
-        let values = Value::Array(array, Some(Box::new(values)));
-        return Expr::col(column).eq(PgFunc::any(Expr::val(values)));
-    }
-    let item = match array {
-        ArrayType::Uuid => "unhex(value)",
-        _ => "value",
-    };
-    let list: Vec<_> = values.iter().map(in_json).collect();
-    let list = serde_json::Value::from(list).to_string();
-    let select = Query::select()
-        .expr(Expr::cust(item))
-        .from_function(Func::cust("json_each").arg(list), "list")
-        .to_owned();
-    Expr::col(column).in_subquery(select)
-}
-
-fn in_json(value: &Value) -> serde_json::Value {
-    match value {
-        Value::BigInt(Some(number)) => (*number).into(),
-        Value::String(Some(text)) => text.as_str().into(),
-        Value::Uuid(Some(id)) => id.simple().to_string().into(),
-        _ => serde_json::Value::Null,
     }
 }

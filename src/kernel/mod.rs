@@ -8,6 +8,7 @@ pub mod config;
 pub mod db;
 pub mod error;
 pub mod global_id;
+pub mod keys;
 pub mod limits;
 pub mod page;
 pub mod scalars;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sea_orm::sea_query::{Alias, ArrayType, Expr, ExprTrait, Order, Query, SelectStatement};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, QueryResult};
 use uuid::Uuid;
 
@@ -10,8 +10,9 @@ use crate::classify::SyncErrorCategory;
 use crate::kernel::auth::{Portals, Right, Scope, Viewer};
 use crate::kernel::bulk;
 use crate::kernel::call::Call;
-use crate::kernel::db::{self, Snapshot};
+use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
+use crate::kernel::keys::Keys;
 use crate::kernel::page::Page;
 use crate::portals::tables::{category_counters, feed_heads, portal_changes, portals};
 use crate::portals::{Locale, SyncState};
@@ -176,13 +177,8 @@ pub(super) fn hub_id_of_portal() -> Expr {
 }
 
 pub(super) fn is_one_of(snapshot: &Snapshot, hub_ids: &[i64]) -> Expr {
-    let values = hub_ids.iter().map(|id| (*id).into()).collect();
-    db::is_in(
-        snapshot.backend(),
-        (portals::Entity, portals::Column::HubId),
-        ArrayType::BigInt,
-        values,
-    )
+    let column = (portals::Entity, portals::Column::HubId);
+    Keys::numbers(hub_ids.iter().copied()).hold(snapshot.backend(), column)
 }
 
 /// Makes the rows of the portals that the token names, where they are missing.

@@ -11,6 +11,7 @@ use crate::classify::{SyncErrorCategory, System, canonical_object_type, canonica
 use crate::kernel::auth::{Right, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::keys::Keys;
 use crate::kernel::limits;
 use crate::kernel::page::{Connection, Cursor, Page, TotalCount};
 use crate::kernel::text::like_pattern;
@@ -320,15 +321,12 @@ pub async fn find_many<R: Right>(
     ids: &[Uuid],
 ) -> Result<Vec<sync_errors::Model>> {
     let mut select = Query::select();
-    select
-        .column(Asterisk)
-        .from(sync_errors::Entity)
-        .and_where(Expr::col(sync_errors::Column::HubId).eq(scope.hub_id()))
-        .and_where(crate::kernel::db::is_in(
+    select.column(Asterisk).from(sync_errors::Entity).and_where(
+        Keys::uuids(ids.iter().copied()).hold_in_portal(
             call.snapshot.backend(),
+            (sync_errors::Column::HubId, scope.hub_id()),
             sync_errors::Column::Id,
-            sea_orm::sea_query::ArrayType::Uuid,
-            ids.iter().map(|id| (*id).into()).collect(),
-        ));
+        ),
+    );
     call.snapshot.all(&select).await
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
+use crate::kernel::keys::Keys;
 use crate::kernel::limits;
 use crate::kernel::page::{self, Page, TotalCount};
 use crate::kernel::text::like_pattern;
@@ -221,12 +222,10 @@ pub(super) async fn latest_failures<R: crate::kernel::auth::Right>(
     select
         .column(Asterisk)
         .from(latest_failures::Entity)
-        .and_where(Expr::col(latest_failures::Column::HubId).eq(scope.hub_id()))
-        .and_where(crate::kernel::db::is_in(
+        .and_where(Keys::uuids(errors.iter().copied()).hold_in_portal(
             call.snapshot.backend(),
+            (latest_failures::Column::HubId, scope.hub_id()),
             latest_failures::Column::ErrorId,
-            sea_orm::sea_query::ArrayType::Uuid,
-            errors.iter().map(|id| (*id).into()).collect(),
         ));
     let rows: Vec<latest_failures::Model> = call.snapshot.all(&select).await?;
     Ok(rows

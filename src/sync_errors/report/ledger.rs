@@ -77,25 +77,9 @@ impl Ledger {
         });
     }
 
-    /// Puts a stored record in; one that is in already stays as it is.
+    /// Puts a stored record in.
     pub(super) fn put_record(&mut self, row: affected_records::Model) {
-        let halves = [
-            (System::Hubspot, &row.hubspot_record_id),
-            (System::Salesforce, &row.salesforce_record_id),
-        ];
-        let known = halves.into_iter().any(|(system, id)| {
-            let places = id
-                .as_ref()
-                .and_then(|id| self.by_half.get(&(system, id.clone())));
-            places.is_some_and(|places| {
-                places
-                    .iter()
-                    .any(|place| self.records[*place].row.id == row.id)
-            })
-        });
-        if !known {
-            self.add_record(row, true);
-        }
+        self.add_record(row, true);
     }
 
     fn add_record(&mut self, row: affected_records::Model, is_stored: bool) -> usize {

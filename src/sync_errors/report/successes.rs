@@ -59,7 +59,7 @@ pub async fn report_successes(
     }))
 }
 
-fn ids(successes: &[CheckedSuccess]) -> RecordIds<'_> {
+fn ids(successes: &[CheckedSuccess]) -> RecordIds {
     RecordIds::of(successes.iter().map(|success| {
         (
             success.hubspot_record.as_ref(),
@@ -85,13 +85,17 @@ async fn matches_anything(
         .map(|success| success.occurred_at)
         .max()
         .unwrap_or_default();
-    let mut select = Query::select();
-    select
-        .expr_as(Expr::cust("1"), Alias::new("one"))
-        .from(affected_records::Entity)
-        .and_where(Expr::col(affected_records::Column::HubId).eq(hub_id))
-        .cond_where(ids(successes).condition(snapshot.backend()))
-        .and_where(Expr::col(affected_records::Column::LastSeenAt).lte(latest))
-        .limit(1);
-    Ok(snapshot.one::<Found>(&select).await?.is_some())
+    for condition in ids(successes).conditions(snapshot.backend(), hub_id) {
+        let mut select = Query::select();
+        select
+            .expr_as(Expr::cust("1"), Alias::new("one"))
+            .from(affected_records::Entity)
+            .cond_where(condition)
+            .and_where(Expr::col(affected_records::Column::LastSeenAt).lte(latest))
+            .limit(1);
+        if snapshot.one::<Found>(&select).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

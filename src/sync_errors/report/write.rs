@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::sea_query::{ArrayType, Value};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait,
-    QueryFilter,
+    Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter,
 };
 use uuid::Uuid;
 
 use super::ledger::{ErrorState, Ledger};
 use crate::classify::{Record, SyncErrorCategory};
+use crate::kernel::bulk;
 use crate::kernel::clock::{MINUTE, Micros};
 use crate::kernel::error::Result;
-use crate::kernel::{bulk, db};
+use crate::kernel::keys::Keys;
 use crate::portals::{Change, category_counters};
 use crate::sync_errors::tables::{
     affected_records, latest_failures, sync_error_events, sync_errors, trend_points,
@@ -45,14 +45,11 @@ async fn load_errors(
     keys: Vec<Uuid>,
 ) -> Result<()> {
     let transaction = change.transaction();
-    let keys = keys.into_iter().map(Value::from).collect();
     let rows = sync_errors::Entity::find()
-        .filter(sync_errors::Column::HubId.eq(change.hub_id()))
-        .filter(db::is_in(
+        .filter(Keys::uuids(keys).hold_in_portal(
             transaction.get_database_backend(),
+            (sync_errors::Column::HubId, change.hub_id()),
             column,
-            ArrayType::Uuid,
-            keys,
         ))
         .all(transaction)
         .await?;
@@ -61,60 +58,64 @@ async fn load_errors(
 }
 
 /// The ids by which reports name records, of both halves.
-pub(super) struct RecordIds<'a> {
-    hubspot: Vec<&'a str>,
-    salesforce: Vec<&'a str>,
+pub(super) struct RecordIds {
+    hubspot: Keys,
+    salesforce: Keys,
 }
 
-impl<'a> RecordIds<'a> {
+impl RecordIds {
     /// The ids of pairs of a HubSpot and a Salesforce record.
-    pub(super) fn of(
+    pub(super) fn of<'a>(
         pairs: impl Iterator<Item = (Option<&'a Record>, Option<&'a Record>)> + Clone,
     ) -> Self {
-        let sorted = |ids: &mut dyn Iterator<Item = Option<&'a Record>>| {
-            let ids = ids
-                .flatten()
-                .filter_map(|record| record.record_id.as_deref());
-            let mut ids: Vec<&str> = ids.collect();
+        let keys = |records: &mut dyn Iterator<Item = Option<&'a Record>>| {
+            let records = records.flatten();
+            let mut ids: Vec<&str> = records
+                .filter_map(|record| record.record_id.as_deref())
+                .collect();
             ids.sort_unstable();
             ids.dedup();
-            ids
+            Keys::texts(ids)
         };
         Self {
-            hubspot: sorted(&mut pairs.clone().map(|pair| pair.0)),
-            salesforce: sorted(&mut pairs.map(|pair| pair.1)),
+            hubspot: keys(&mut pairs.clone().map(|pair| pair.0)),
+            salesforce: keys(&mut pairs.map(|pair| pair.1)),
         }
     }
 
-    /// The rows that name one of them, whatever their errors: an index by each half finds few for each id.
-    pub(super) fn condition(&self, backend: DbBackend) -> Condition {
-        let half = |column: affected_records::Column, ids: &[&str]| {
-            let ids = ids.iter().map(|id| Value::from(*id)).collect();
-            db::is_in(backend, column, ArrayType::String, ids)
+    /// Conditions that each find rows of these records, whatever their errors, and no row twice: by either half an
+    /// index finds few rows for each id.
+    pub(super) fn conditions(&self, backend: DbBackend, hub_id: i64) -> Vec<Condition> {
+        use affected_records::Column;
+        let half = |keys: &Keys, column: Column| {
+            Condition::all().add(keys.hold_in_portal(backend, (Column::HubId, hub_id), column))
         };
-        Condition::any()
-            .add(half(
-                affected_records::Column::HubspotRecordId,
-                &self.hubspot,
-            ))
-            .add(half(
-                affected_records::Column::SalesforceRecordId,
-                &self.salesforce,
-            ))
+        let not_found_yet = Condition::any()
+            .add(Expr::col(Column::HubspotRecordId).is_null())
+            .add(self.hubspot.hold(backend, Column::HubspotRecordId).not());
+        let mut conditions = Vec::new();
+        if !self.hubspot.is_empty() {
+            conditions.push(half(&self.hubspot, Column::HubspotRecordId));
+        }
+        if !self.salesforce.is_empty() {
+            conditions.push(half(&self.salesforce, Column::SalesforceRecordId).add(not_found_yet));
+        }
+        conditions
     }
 }
 
 /// The rows of these records.
 pub(super) async fn find_records(
     change: &Change,
-    ids: &RecordIds<'_>,
+    ids: &RecordIds,
 ) -> Result<Vec<affected_records::Model>> {
     let transaction = change.transaction();
-    Ok(affected_records::Entity::find()
-        .filter(affected_records::Column::HubId.eq(change.hub_id()))
-        .filter(ids.condition(transaction.get_database_backend()))
-        .all(transaction)
-        .await?)
+    let mut rows = Vec::new();
+    for condition in ids.conditions(transaction.get_database_backend(), change.hub_id()) {
+        let found = affected_records::Entity::find().filter(condition);
+        rows.extend(found.all(transaction).await?);
+    }
+    Ok(rows)
 }
 
 /// Writes what the ledger made: errors, records, counters, trend and feed. Answers whether anything had changed.
@@ -214,7 +215,7 @@ async fn move_counters(change: &Change, touched: &[&ErrorState]) -> Result<i32> 
     }
     let transaction = change.transaction();
     let stored = category_counters::Entity::find()
-        .filter(category_counters::Column::HubId.eq(change.hub_id()))
+        .filter(Expr::col(category_counters::Column::HubId).eq(change.hub_id()))
         .all(transaction)
         .await?;
     let mut counters = Vec::new();
