@@ -31,6 +31,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of a SQLite file is read through the page cache of the operating system.
 const MMAP_BYTES: &str = "268435456";
+/// The writer's page cache on SQLite, negative because KiB: a change's pages stay in memory until it commits.
+const WRITER_CACHE_KIB: &str = "-65536";
+/// Pages of 4 KiB in SQLite's log before it is written back: pages that many changes touch are written once.
+const WAL_PAGES: &str = "8000";
 /// Key of the advisory lock under which PostgreSQL is migrated; any number that no other program uses.
 const MIGRATION_LOCK: i64 = 0x53_59_4e_43_48_4c_54_48;
 
@@ -52,6 +56,8 @@ impl Db {
                 .synchronous(SqliteSynchronous::Normal)
                 .busy_timeout(BUSY_TIMEOUT)
                 .pragma("mmap_size", MMAP_BYTES)
+                .pragma("cache_size", WRITER_CACHE_KIB)
+                .pragma("wal_autocheckpoint", WAL_PAGES)
         });
         // A plan that was made while a table was empty must not serve when it is full.
         write.map_sqlx_postgres_opts(|options| {
