@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     DbErr, FromQueryResult, SqliteTransactionMode, Statement, StatementBuilder, TransactionOptions,
@@ -33,10 +34,23 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const MMAP_BYTES: &str = "268435456";
 /// The writer's page cache on SQLite, negative because KiB: a change's pages stay in memory until it commits.
 const WRITER_CACHE_KIB: &str = "-65536";
+/// A reader's page cache: most of what it reads comes through the mapping of the file.
+const READER_CACHE_KIB: &str = "-2000";
 /// Pages of 4 KiB in SQLite's log before it is written back: pages that many changes touch are written once.
 const WAL_PAGES: &str = "8000";
 /// Key of the advisory lock under which PostgreSQL is migrated; any number that no other program uses.
 const MIGRATION_LOCK: i64 = 0x53_59_4e_43_48_4c_54_48;
+
+fn sqlite_options(options: SqliteConnectOptions, cache_kib: &'static str) -> SqliteConnectOptions {
+    options
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("mmap_size", MMAP_BYTES)
+        .pragma("cache_size", cache_kib)
+        .pragma("wal_autocheckpoint", WAL_PAGES)
+}
 
 impl Db {
     /// Connects. A SQLite file is created where it is missing.
@@ -48,17 +62,7 @@ impl Db {
             .sqlx_logging(false)
             .test_before_acquire(false)
             .acquire_timeout(ACQUIRE_TIMEOUT);
-        write.map_sqlx_sqlite_opts(|options| {
-            use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-            options
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Normal)
-                .busy_timeout(BUSY_TIMEOUT)
-                .pragma("mmap_size", MMAP_BYTES)
-                .pragma("cache_size", WRITER_CACHE_KIB)
-                .pragma("wal_autocheckpoint", WAL_PAGES)
-        });
+        write.map_sqlx_sqlite_opts(|options| sqlite_options(options, WRITER_CACHE_KIB));
         // A plan that was made while a table was empty must not serve when it is full.
         write.map_sqlx_postgres_opts(|options| {
             options.options([("plan_cache_mode", "force_custom_plan")])
@@ -70,6 +74,7 @@ impl Db {
             config.database_connections
         });
         read.max_connections(config.database_connections);
+        read.map_sqlx_sqlite_opts(|options| sqlite_options(options, READER_CACHE_KIB));
         read.map_sqlx_postgres_opts(|options| {
             options.options([
                 ("default_transaction_isolation", "repeatable read"),
