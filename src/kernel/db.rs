@@ -49,6 +49,7 @@ fn sqlite_options(options: SqliteConnectOptions, cache_kib: &'static str) -> Sql
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("mmap_size", MMAP_BYTES)
         .pragma("cache_size", cache_kib)
+        .pragma("temp_store", "memory")
         .pragma("wal_autocheckpoint", WAL_PAGES)
 }
 

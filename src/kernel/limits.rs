@@ -39,6 +39,28 @@ macro_rules! limits {
 limits! {
     /// A GraphQL document.
     DOCUMENT_BYTES = "documentBytes", 64 * 1024, "bytes";
+    /// Tokens of a document, as GraphQL's lexical grammar counts them.
+    DOCUMENT_TOKENS = "documentTokens", 5_000, "tokens";
+    /// Brackets inside brackets of a document.
+    DOCUMENT_NESTING = "documentNesting", 64, "brackets inside brackets";
+    /// Selections inside selections, those of fragments and of introspection included.
+    SELECTION_NESTING = "selectionNesting", 64, "selections inside selections";
+    /// Root fields of an operation.
+    ROOT_FIELDS = "rootFields", 20, "root fields";
+    /// Fields and fragments of an operation, as often as they are spread.
+    EXPANDED_SELECTIONS = "expandedSelections", 5_000, "fields and fragments";
+    /// Fields inside fields; introspection does not count.
+    SELECTION_DEPTH = "selectionDepth", 15, "fields inside fields";
+    /// Aliases of an operation, those of fragments as often as they are spread.
+    ALIASES = "aliases", 200, "aliases";
+    /// Directives of an operation, those of fragments as often as they are spread.
+    DIRECTIVES = "directives", 100, "directives";
+    /// What an operation may cost: about one point for each object that it can answer.
+    QUERY_COST = "queryCost", 50_000, "points";
+    /// Errors that one answer describes.
+    ANSWERED_ERRORS = "answeredErrors", 20, "errors";
+    /// The text of one error.
+    ERROR_CHARACTERS = "errorCharacters", 1_000, "characters";
     /// The body of a GraphQL request.
     GRAPHQL_BODY_BYTES = "graphqlBodyBytes", 2 * 1024 * 1024, "bytes";
     /// The body of `POST /v1/sync-failures`.

@@ -7,6 +7,8 @@ use serde_json::json;
 
 use super::request_log::Notes;
 use crate::kernel::error::{Answer, Error};
+use crate::kernel::limits;
+use crate::kernel::text::cut;
 
 /// Which of the two media types the client reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +78,7 @@ impl Refusal {
             answer: Answer {
                 code,
                 status: StatusCode::BAD_REQUEST,
-                message,
+                message: cut(&message, limits::ERROR_CHARACTERS.value).to_owned(),
             },
         }
     }
@@ -129,7 +131,7 @@ pub(super) fn answer(
     if !response.errors.is_empty() {
         body.insert(
             "errors".into(),
-            response.errors.iter().map(error_json).collect(),
+            described(&response.errors).map(error_json).collect(),
         );
     }
     let status = if refused && accepts == Accepts::GraphQlResponse {
@@ -155,6 +157,11 @@ pub(super) fn answer(
         text,
     )
         .into_response()
+}
+
+/// A document of 64 KiB can hold thousands of mistakes: the first ones are told, so that the answer stays small.
+fn described(errors: &[ServerError]) -> impl Iterator<Item = &ServerError> {
+    errors.iter().take(limits::ANSWERED_ERRORS.value)
 }
 
 /// Errors of ours carry their code; what async-graphql finds itself is about the document, or about a value in it.
@@ -184,7 +191,7 @@ fn error_json(error: &ServerError) -> serde_json::Value {
         .iter()
         .map(|at| json!({ "line": at.line, "column": at.column }))
         .collect();
-    let mut json = json!({ "message": error.message, "extensions": { "code": code.as_deref().unwrap_or(default) } });
+    let mut json = json!({ "message": cut(&error.message, limits::ERROR_CHARACTERS.value), "extensions": { "code": code.as_deref().unwrap_or(default) } });
     if !locations.is_empty() {
         json["locations"] = json!(locations);
     }

@@ -9,6 +9,7 @@ use sea_orm::DbBackend;
 use tokio::net::TcpListener;
 
 use super::graphql::{SyncHealthSchema, schema};
+use super::guard::Shapes;
 use super::{http, ndjson, request_log};
 use crate::kernel::auth::Verifier;
 use crate::kernel::config::Config;
@@ -21,6 +22,7 @@ pub(super) struct App {
     pub(super) db: Db,
     pub(super) verifier: Verifier,
     pub(super) schema: SyncHealthSchema,
+    pub(super) shapes: Shapes,
 }
 
 /// Serves on `listener` until `shutdown` ends, then lets the requests in flight finish for as long as the configuration
@@ -38,11 +40,15 @@ pub async fn run(
     }
     let timeout = config.shutdown_timeout;
     let verifier = Verifier::new(&config.jwt_secret);
+    let schema = schema();
+    let contract = async_graphql::parser::parse_schema(schema.sdl())
+        .map_err(|error| Error::Internal(error.to_string()))?;
     let app = Arc::new(App {
         config,
         db: db.clone(),
         verifier,
-        schema: schema(),
+        schema,
+        shapes: Shapes::of(&contract),
     });
     let (stop, stopping) = tokio::sync::oneshot::channel();
     let serving = axum::serve(listener, router(app)).with_graceful_shutdown(async move {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationType};
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{Request, Variables};
 use axum::body::{Body, to_bytes};
 use axum::extract::{Extension, State};
@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::answer::{Accepts, Refusal, answer};
 use super::app::App;
+use super::guard;
 use super::request_log::Notes;
 use crate::kernel::auth::Viewer;
 use crate::kernel::call::Call;
@@ -160,33 +161,29 @@ async fn execute(
         );
         return Err(Refusal::from(Error::PayloadTooLarge(message)));
     }
-    let document = async_graphql::parser::parse_query(&query).map_err(|error| {
-        Refusal::document(
-            "GRAPHQL_PARSE_FAILED",
-            format!("Not a GraphQL document: {error}"),
-        )
-    })?;
-    let operation = operation_type(&document, request.operation_name.as_deref())?;
-    notes.operation(match operation {
+    let document = guard::parse(&query)?;
+    let operation = operation(&document, request.operation_name.as_deref())?;
+    notes.operation(match operation.ty {
         OperationType::Query => "query",
         OperationType::Mutation => "mutation",
         OperationType::Subscription => "subscription",
     });
-    if by_get && operation != OperationType::Query {
+    if by_get && operation.ty != OperationType::Query {
         return Err(Refusal::status(
             StatusCode::METHOD_NOT_ALLOWED,
             "Only queries go by GET. Use POST.",
         ));
     }
+    let variables = request.variables.unwrap_or_default();
+    let cost = guard::measure(&app.shapes, &document, operation, &variables)?;
+    notes.cost(cost);
     let call = Arc::new(Call {
         viewer,
         snapshot: app.db.snapshot(),
         db: app.db.clone(),
         clock: app.config.clock.clone(),
     });
-    let variables = Variables::from_json(serde_json::Value::Object(
-        request.variables.unwrap_or_default(),
-    ));
+    let variables = Variables::from_json(serde_json::Value::Object(variables));
     let mut execution = Request::new(query).variables(variables).data(call.clone());
     execution.operation_name = request.operation_name;
     execution.set_parsed_query(document);
@@ -203,11 +200,11 @@ async fn execute(
     Ok(answer(response, accepts, notes))
 }
 
-/// The type of the operation that would run; several need a name.
-fn operation_type(
-    document: &ExecutableDocument,
+/// The operation that would run; several need a name.
+fn operation<'a>(
+    document: &'a ExecutableDocument,
     name: Option<&str>,
-) -> Result<OperationType, Refusal> {
+) -> Result<&'a OperationDefinition, Refusal> {
     let mut operations = document.operations.iter();
     let found = match name.filter(|name| !name.is_empty()) {
         Some(wanted) => operations.find(|(name, _)| name.is_some_and(|name| name == wanted)),
@@ -220,7 +217,7 @@ fn operation_type(
         )
     };
     found
-        .map(|(_, operation)| operation.node.ty)
+        .map(|(_, operation)| &operation.node)
         .ok_or_else(unknown)
 }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod app;
 mod graphql;
+mod guard;
 mod http;
 mod ndjson;
 mod request_log;

@@ -18,6 +18,7 @@ struct Noted {
     subject: String,
     operation: &'static str,
     statements: u32,
+    cost: u64,
     outcome: &'static str,
 }
 
@@ -41,6 +42,11 @@ impl Notes {
     /// How many SQL statements its snapshot took.
     pub(super) fn statements(&self, statements: u32) {
         self.with(|noted| noted.statements = statements);
+    }
+
+    /// What the operation costs, in points.
+    pub(super) fn cost(&self, cost: u64) {
+        self.with(|noted| noted.cost = cost);
     }
 
     /// "ok", or the code of its first error.
@@ -76,6 +82,7 @@ pub(super) async fn log(mut request: Request, next: Next) -> Response {
         operation = noted.operation,
         outcome = noted.outcome,
         statements = noted.statements,
+        cost = noted.cost,
         "request"
     );
     response

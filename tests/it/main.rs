@@ -8,6 +8,7 @@ mod commands;
 mod contract;
 mod feed;
 mod grouping;
+mod guard;
 mod house;
 mod http;
 mod life;

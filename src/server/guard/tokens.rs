@@ -1,0 +1,74 @@
+//! Counts the tokens of a document, and how deeply its brackets nest, before it is parsed: the parser recurses.
+
+use super::{Refused, within};
+use crate::kernel::limits;
+
+/// Refuses a document with too many tokens or brackets inside brackets
+/// (lexical grammar: <https://spec.graphql.org/October2021/#sec-Language.Source-Text>).
+pub(super) fn check(document: &str) -> Result<(), Refused> {
+    let bytes = document.as_bytes();
+    let (mut at, mut tokens, mut nesting, mut deepest) = (0, 0, 0_u64, 0);
+    while let Some(&byte) = bytes.get(at) {
+        let length = match byte {
+            b' ' | b'\t' | b'\n' | b'\r' | b',' => {
+                at += 1;
+                continue;
+            }
+            b'#' => {
+                at += line_length(&bytes[at..]);
+                continue;
+            }
+            b'"' => string_length(&bytes[at..]),
+            b'{' | b'[' | b'(' => {
+                nesting += 1;
+                deepest = deepest.max(nesting);
+                1
+            }
+            b'}' | b']' | b')' => {
+                nesting = nesting.saturating_sub(1);
+                1
+            }
+            b'.' if bytes[at..].starts_with(b"...") => 3,
+            byte if is_name(byte) || byte == b'-' => 1 + name_length(&bytes[at + 1..]),
+            _ => 1,
+        };
+        at += length;
+        tokens += 1;
+    }
+    within(limits::DOCUMENT_TOKENS, tokens)?;
+    within(limits::DOCUMENT_NESTING, deepest)
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Of a name or a number: which of the two it is does not matter here.
+fn name_length(bytes: &[u8]) -> usize {
+    let end = |b: &u8| !(is_name(*b) || matches!(b, b'.' | b'+' | b'-'));
+    bytes.iter().position(end).unwrap_or(bytes.len())
+}
+
+fn line_length(bytes: &[u8]) -> usize {
+    let end = |b: &u8| matches!(b, b'\n' | b'\r');
+    bytes.iter().position(end).unwrap_or(bytes.len())
+}
+
+/// Of a string with its quotes, or of a block string; one that does not end goes on to the end.
+fn string_length(bytes: &[u8]) -> usize {
+    let is_block = bytes.starts_with(b"\"\"\"");
+    let quote: &[u8] = if is_block { b"\"\"\"" } else { b"\"" };
+    let mut at = quote.len();
+    while at < bytes.len() {
+        if bytes[at..].starts_with(quote) {
+            return at + quote.len();
+        }
+        // In a block string only the triple quote can be escaped; elsewhere any character.
+        at += match bytes[at] {
+            b'\\' if !is_block => 2,
+            b'\\' if bytes[at + 1..].starts_with(b"\"\"\"") => 4,
+            _ => 1,
+        };
+    }
+    bytes.len()
+}

@@ -1,0 +1,254 @@
+//! Measures an operation as it would be executed, looking at each fragment once however often it is spread.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::parser::types::{
+    ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
+};
+use async_graphql_value::Value;
+
+use super::shapes::{Count, Shapes};
+use super::{Refused, within};
+use crate::kernel::limits;
+
+type Variables = serde_json::Map<String, serde_json::Value>;
+
+/// A selection, expanded.
+#[derive(Debug, Clone, Copy, Default)]
+struct Weight {
+    /// Fields and fragments.
+    selections: u64,
+    depth: u64,
+    /// Selections inside selections, fragments and introspection included.
+    nesting: u64,
+    aliases: u64,
+    directives: u64,
+    cost: u64,
+}
+
+impl Weight {
+    fn and(self, other: Self) -> Self {
+        Self {
+            selections: self.selections.saturating_add(other.selections),
+            depth: self.depth.max(other.depth),
+            nesting: self.nesting.max(other.nesting),
+            aliases: self.aliases.saturating_add(other.aliases),
+            directives: self.directives.saturating_add(other.directives),
+            cost: self.cost.saturating_add(other.cost),
+        }
+    }
+}
+
+/// What every mutation costs beside what it answers.
+const MUTATION_COST: u64 = 10;
+
+/// Measures an operation; refuses what passes a limit.
+pub(super) fn measure(
+    shapes: &Shapes,
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+    variables: &Variables,
+) -> Result<u64, Refused> {
+    let mut walk = Walk {
+        shapes,
+        document,
+        variables,
+        longest_list: 0,
+        weighed: HashMap::new(),
+        entered: Vec::new(),
+    };
+    // All of them, used or not: afterwards no fragment spreads itself, and each is a look-up.
+    for name in document.fragments.keys() {
+        walk.fragment(name.as_str())?;
+    }
+    let (root, base) = match operation.ty {
+        OperationType::Query => ("Query", 1),
+        OperationType::Mutation => ("Mutation", MUTATION_COST),
+        OperationType::Subscription => ("Subscription", 1),
+    };
+    let mut roots = Roots::default();
+    roots.add(document, &operation.selection_set.node);
+    let lists = roots.fields.iter().flat_map(|field| &field.arguments);
+    let lists = lists.map(|(_, value)| longest_list(&value.node, variables));
+    walk.longest_list = lists.max().unwrap_or(0);
+    // Costs depend on it.
+    walk.weighed.clear();
+    let mut whole = walk.selection_set(&operation.selection_set.node, root)?;
+    let directives = operation.directives.len() as u64;
+    whole.directives = whole.directives.saturating_add(directives);
+    whole.cost = whole.cost.saturating_add(base);
+    within(limits::ROOT_FIELDS, roots.fields.len() as u64)?;
+    within(limits::SELECTION_NESTING, whole.nesting)?;
+    within(limits::EXPANDED_SELECTIONS, whole.selections)?;
+    within(limits::SELECTION_DEPTH, whole.depth)?;
+    within(limits::ALIASES, whole.aliases)?;
+    within(limits::DIRECTIVES, whole.directives)?;
+    within(limits::QUERY_COST, whole.cost)?;
+    Ok(whole.cost)
+}
+
+/// The root fields, those inside fragments too; a fragment that is spread twice adds nothing the second time.
+#[derive(Default)]
+struct Roots<'a> {
+    fields: Vec<&'a Field>,
+    seen: HashSet<&'a str>,
+}
+
+impl<'a> Roots<'a> {
+    fn add(&mut self, document: &'a ExecutableDocument, set: &'a SelectionSet) {
+        for item in &set.items {
+            let inside = match &item.node {
+                Selection::Field(field) => {
+                    self.fields.push(&field.node);
+                    continue;
+                }
+                Selection::InlineFragment(inline) => Some(&inline.node.selection_set),
+                Selection::FragmentSpread(spread) => {
+                    let name = spread.node.fragment_name.node.as_str();
+                    let fragment = document.fragments.get(name);
+                    fragment
+                        .filter(|_| self.seen.insert(name))
+                        .map(|fragment| &fragment.node.selection_set)
+                }
+            };
+            if let Some(inside) = inside {
+                self.add(document, &inside.node);
+            }
+        }
+    }
+}
+
+struct Walk<'a> {
+    shapes: &'a Shapes,
+    document: &'a ExecutableDocument,
+    variables: &'a Variables,
+    /// The longest list in the arguments: a list that answers them can be as long.
+    longest_list: u64,
+    weighed: HashMap<&'a str, Weight>,
+    /// The fragments on the way from the root to here.
+    entered: Vec<&'a str>,
+}
+
+impl<'a> Walk<'a> {
+    fn selection_set(&mut self, set: &'a SelectionSet, type_name: &str) -> Result<Weight, Refused> {
+        let mut sum = Weight::default();
+        for item in &set.items {
+            let weight = match &item.node {
+                Selection::Field(field) => self.field(&field.node, type_name)?,
+                Selection::InlineFragment(inline) => {
+                    let condition = inline.node.type_condition.as_ref();
+                    let type_name = condition.map_or(type_name, |on| on.node.on.node.as_str());
+                    self.selection_set(&inline.node.selection_set.node, type_name)?
+                }
+                Selection::FragmentSpread(spread) => {
+                    self.fragment(spread.node.fragment_name.node.as_str())?
+                }
+            };
+            sum = sum.and(weight);
+            sum.selections = sum.selections.saturating_add(1);
+            if !matches!(item.node, Selection::Field(_)) {
+                // A field counts its own directives.
+                let directives = item.node.directives().len() as u64;
+                sum.directives = sum.directives.saturating_add(directives);
+            }
+        }
+        if !set.items.is_empty() {
+            sum.nesting = sum.nesting.saturating_add(1);
+        }
+        Ok(sum)
+    }
+
+    /// A fragment that does not exist weighs nothing here: the validation names it.
+    fn fragment(&mut self, name: &'a str) -> Result<Weight, Refused> {
+        if let Some(weight) = self.weighed.get(name) {
+            return Ok(*weight);
+        }
+        let Some(fragment) = self.document.fragments.get(name) else {
+            return Ok(Weight::default());
+        };
+        if self.entered.contains(&name) {
+            return Err(Refused::Invalid(format!(
+                "The fragment {name} spreads itself."
+            )));
+        }
+        self.entered.push(name);
+        within(limits::SELECTION_NESTING, self.entered.len() as u64)?;
+        let on = fragment.node.type_condition.node.on.node.as_str();
+        let weight = self.selection_set(&fragment.node.selection_set.node, on)?;
+        self.entered.pop();
+        within(limits::SELECTION_NESTING, weight.nesting)?;
+        self.weighed.insert(name, weight);
+        Ok(weight)
+    }
+
+    fn field(&mut self, field: &'a Field, type_name: &str) -> Result<Weight, Refused> {
+        let name = field.name.node.as_str();
+        let shape = self.shapes.field(type_name, name);
+        let answered = shape.map_or("", |shape| shape.type_name.as_str());
+        let inside = self.selection_set(&field.selection_set.node, answered)?;
+        let own_cost =
+            u64::from(shape.is_some_and(|shape| shape.is_composite && answered != "PageInfo"));
+        let cost = match shape.map_or(Count::One, |shape| shape.count) {
+            Count::One => own_cost.saturating_add(inside.cost),
+            Count::Edges => inside.cost,
+            Count::Page(default) => {
+                let page = self.page(field).unwrap_or(default);
+                own_cost.saturating_add(page.saturating_mul(inside.cost))
+            }
+            Count::List(length) => {
+                let length = length.max(self.longest_list);
+                length.saturating_mul(own_cost.saturating_add(inside.cost))
+            }
+        };
+        // Introspection nests deeply by itself; tools send it as it is.
+        let depth = if name.starts_with("__") {
+            0
+        } else {
+            inside.depth.saturating_add(1)
+        };
+        Ok(Weight {
+            selections: inside.selections,
+            depth,
+            nesting: inside.nesting,
+            aliases: inside.aliases.saturating_add(field.alias.is_some().into()),
+            directives: inside
+                .directives
+                .saturating_add(field.directives.len() as u64),
+            cost,
+        })
+    }
+
+    /// The size of the page that `first` or `last` asks for, at most the largest that is answered.
+    fn page(&self, field: &Field) -> Option<u64> {
+        ["first", "last"].into_iter().find_map(|name| {
+            let size = match &field.get_argument(name)?.node {
+                Value::Number(number) => number.as_u64(),
+                Value::Variable(variable) => self.variables.get(variable.as_str())?.as_u64(),
+                _ => None,
+            };
+            size.map(|size| size.min(limits::PAGE_SIZE.value as u64))
+        })
+    }
+}
+
+/// The length of the longest list in an argument, two levels deep: `ids`, `input.failures`.
+fn longest_list(value: &Value, variables: &Variables) -> u64 {
+    let in_json = |value: &serde_json::Value| match value {
+        serde_json::Value::Array(items) => items.len(),
+        serde_json::Value::Object(object) => {
+            let lists = object.values().filter_map(serde_json::Value::as_array);
+            lists.map(Vec::len).max().unwrap_or(0)
+        }
+        _ => 0,
+    };
+    let length = |value: &Value| match value {
+        Value::List(items) => items.len(),
+        Value::Variable(name) => variables.get(name.as_str()).map_or(0, in_json),
+        _ => 0,
+    };
+    let longest = match value {
+        Value::Object(object) => object.values().map(length).max().unwrap_or(0),
+        value => length(value),
+    };
+    longest as u64
+}
