@@ -155,7 +155,14 @@ fn hubspot_patterns<'a>(text: &'a str, found: &mut Found<'a>) {
     found.number = ["limit of ", "Limit of "]
         .iter()
         .find_map(|wording| split_at_text(text, wording))
-        .and_then(|(_, rest)| first_word(rest).replace(',', "").parse().ok());
+        .and_then(|(_, rest)| whole_number(rest));
+}
+
+/// The number at the start, which may have commas between its thousands.
+fn whole_number(text: &str) -> Option<i32> {
+    let is_part = |b: &u8| b.is_ascii_digit() || *b == b',';
+    let length = text.bytes().take_while(is_part).count();
+    text[..length].replace(',', "").parse().ok()
 }
 
 fn first_word(text: &str) -> &str {

@@ -82,6 +82,9 @@ both! {
             "salesforceField": { "name": "Tier__c", "label": "Tier", "system": "SALESFORCE", "objectType": "Contact" } }));
         assert_eq!((&picklist["sampleValues"], &picklist["hubspotObjectType"], &picklist["salesforceObjectType"]), (&json!(["Gold"]), &json!("contact"), &json!("Contact")));
 
+        report(13, json!({ "direction": "SALESFORCE_TO_HUBSPOT", "code": "VALIDATION_ERROR", "message": "Property \"tier\" has too many options: the limit of 5,000 is reached" })).await;
+        assert_eq!(details("PICKLIST_LIMIT_REACHED").await["details"]["optionLimit"], 5_000);
+
         report(2, json!({ "code": "INVALID_FIELD", "message": "Foreign key external ID: k-19 not found for field Ledger_Key__c in entity Warehouse__c" })).await;
         assert_eq!(details("WAITING_FOR_RECORD").await["details"]["blockingRecord"], json!({ "system": "SALESFORCE", "objectType": "Warehouse__c", "recordId": null, "name": null, "externalId": { "field": "Ledger_Key__c", "value": "k-19" } }));
         let blocking = json!({ "system": "HUBSPOT", "objectType": "companies", "recordId": 77, "name": "Nordwind" });

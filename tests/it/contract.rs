@@ -1,18 +1,15 @@
-//! `schema.graphql` is the contract: the code serves exactly it, every element is described, and every element is used
-//! by a document of this suite.
+//! `schema.graphql` is the contract: the code serves exactly it, and every element is described.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use apollo_compiler::ast::{FieldDefinition, InputValueDefinition};
-use apollo_compiler::executable::{Field, Selection, SelectionSet};
 use apollo_compiler::schema::ExtendedType;
-use apollo_compiler::{ExecutableDocument, Node, Schema};
+use apollo_compiler::{Node, Schema};
 use serde_json::{Value, json};
 
 use crate::harness::{both, reader};
 
-const CONTRACT: &str = include_str!("../../schema.graphql");
+pub const CONTRACT: &str = include_str!("../../schema.graphql");
 
 /// Each element of a schema by its path: what it is, and its description.
 type Elements = BTreeMap<String, (String, String)>;
@@ -216,149 +213,4 @@ fn type_text(kind: &Value) -> String {
         Some("LIST") => format!("[{}]", type_text(&kind["ofType"])),
         _ => kind["name"].as_str().unwrap_or_default().to_owned(),
     }
-}
-
-/// The sources of the suite.
-fn sources() -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-    let texts = ["", "harness"].into_iter().flat_map(|part| {
-        let files = std::fs::read_dir(folder.join(part)).expect("the suite");
-        files.filter_map(|file| std::fs::read_to_string(file.expect("a file").path()).ok())
-    });
-    texts.collect()
-}
-
-/// String literals of Rust sources, with their escapes undone as far as documents have any.
-fn literals(source: &str) -> Vec<String> {
-    let mut all = Vec::new();
-    let mut rest = source;
-    while let Some(start) = rest.find('"') {
-        let mut literal = String::new();
-        let mut characters = rest[start + 1..].char_indices();
-        let mut end = rest.len();
-        while let Some((at, character)) = characters.next() {
-            match character {
-                '"' => {
-                    end = start + 1 + at + 1;
-                    break;
-                }
-                '\\' => literal.extend(characters.next().map(|(_, escaped)| escaped)),
-                other => literal.push(other),
-            }
-        }
-        all.push(literal.replace("{{", "{").replace("}}", "}"));
-        rest = &rest[end..];
-    }
-    all
-}
-
-/// Fields, arguments, keys of inputs and enum values that a document of the suite uses.
-fn used_elements(schema: &Schema, source: &str) -> BTreeSet<String> {
-    let valid = apollo_compiler::validation::Valid::assume_valid_ref(schema);
-    let mut used = BTreeSet::new();
-    for literal in literals(source) {
-        let text = literal.trim_start();
-        if !["{", "query", "mutation", "subscription"]
-            .iter()
-            .any(|start| text.starts_with(start))
-        {
-            continue;
-        }
-        let Ok(document) = ExecutableDocument::parse(valid, literal.as_str(), "a test") else {
-            continue;
-        };
-        for operation in document.operations.iter() {
-            walk(&operation.selection_set, &document, &mut used);
-        }
-    }
-    used
-}
-
-fn walk(set: &SelectionSet, document: &ExecutableDocument, used: &mut BTreeSet<String>) {
-    for selection in &set.selections {
-        match selection {
-            Selection::Field(field) => walk_field(&set.ty, field, document, used),
-            Selection::InlineFragment(fragment) => walk(&fragment.selection_set, document, used),
-            Selection::FragmentSpread(spread) => {
-                if let Some(fragment) = document.fragments.get(&spread.fragment_name) {
-                    walk(&fragment.selection_set, document, used);
-                }
-            }
-        }
-    }
-}
-
-fn walk_field(
-    parent: &str,
-    field: &Field,
-    document: &ExecutableDocument,
-    used: &mut BTreeSet<String>,
-) {
-    used.insert(format!("{parent}.{}", field.name));
-    used.extend(
-        field
-            .arguments
-            .iter()
-            .map(|argument| format!("{parent}.{}({})", field.name, argument.name)),
-    );
-    walk(&field.selection_set, document, used);
-}
-
-#[test]
-fn every_element_is_used_by_a_test() {
-    let schema = parse(CONTRACT);
-    let source = sources();
-    let used = used_elements(&schema, &source);
-    let mut untested = Vec::new();
-    for (name, definition) in schema
-        .types
-        .iter()
-        .filter(|(_, definition)| !definition.is_built_in())
-    {
-        match definition {
-            ExtendedType::Object(object) => {
-                for field in object.fields.values() {
-                    let path = format!("{name}.{}", field.name);
-                    let arguments = field
-                        .arguments
-                        .iter()
-                        .map(|argument| format!("{path}({})", argument.name));
-                    untested.extend(
-                        arguments
-                            .chain([path.clone()])
-                            .filter(|path| !used.contains(path)),
-                    );
-                }
-            }
-            // Keys and values stand in variables: as JSON, or inside a document.
-            ExtendedType::Enum(values) => {
-                let is_used = |value: &str| {
-                    source.contains(&format!("\"{value}\""))
-                        || source.contains(&format!(" {value} "))
-                        || source.contains(&format!("[{value}]"))
-                };
-                untested.extend(
-                    values
-                        .values
-                        .keys()
-                        .filter(|value| !is_used(value))
-                        .map(|value| format!("{name}.{value}")),
-                );
-            }
-            ExtendedType::InputObject(input) => {
-                let is_used = |key: &str| {
-                    source.contains(&format!("\"{key}\":")) || source.contains(&format!("{key}: "))
-                };
-                untested.extend(
-                    input
-                        .fields
-                        .keys()
-                        .filter(|key| !is_used(key))
-                        .map(|key| format!("{name}.{key}")),
-                );
-            }
-            _ => {}
-        }
-    }
-    assert!(untested.is_empty(), "used by no test: {untested:#?}");
 }

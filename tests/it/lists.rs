@@ -135,7 +135,7 @@ both! {
         ten_errors(server).await;
         let query = "{ portal { categories { name openErrorCount affectedRecordCount syncErrors { totalCount nodes { category } } }
             category(name: CUSTOM_CODE) { id title meaning german: title(locale: DE) bedeutung: meaning(locale: DE)
-                syncErrors(first: 1, statuses: [OPEN], filter: { types: [VALIDATION_RULE] }, orderBy: { field: LAST_SEEN_AT }) { totalCount pageInfo { endCursor } }
+                syncErrors(first: 1, statuses: [OPEN, RESOLVED], filter: { types: [VALIDATION_RULE] }, orderBy: { field: LAST_SEEN_AT }) { totalCount pageInfo { endCursor } }
                 none: syncErrors(filter: { categories: [OTHER] }) { totalCount } } } }";
         let data = server.read(query, json!({})).await;
         let cards = data["portal"]["categories"].as_array().expect("cards");

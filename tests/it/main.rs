@@ -6,6 +6,7 @@ mod affected_records;
 mod classification;
 mod commands;
 mod contract;
+mod coverage;
 mod feed;
 mod grouping;
 mod guard;

@@ -3,6 +3,7 @@
 //! When a test is over, [`Server::finish`] asserts what has to hold whatever happened: no unexpected ERROR line, the
 //! counters equal a recount of the rows, the feed has no gap.
 
+pub mod exchanges;
 mod invariants;
 mod logs;
 mod postgres;
@@ -115,8 +116,10 @@ impl Server {
 
     /// Asks GraphQL and answers the whole body.
     pub async fn ask(&self, token: &str, query: &str, variables: Value) -> Value {
-        let response = self.post(token, query, variables).await;
-        response.json().await.expect("an answer in JSON")
+        let response = self.post(token, query, variables.clone()).await;
+        let answer = response.json().await.expect("an answer in JSON");
+        exchanges::record(query, &variables, &answer);
+        answer
     }
 
     pub async fn post(&self, token: &str, query: &str, variables: Value) -> Response {
