@@ -1,112 +1,43 @@
-//! The command line: one role per subcommand.
+//! The program: one role per subcommand.
+
+mod cli;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chrono::Utc;
-use clap::{Args, Parser, Subcommand};
-use sync_health::kernel::auth;
-use sync_health::kernel::config::{Config, MIN_SECRET_BYTES};
+use clap::Parser;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use sync_health::kernel::auth::{self, VerifierConfig};
+use sync_health::kernel::config::Config;
 use sync_health::kernel::db::Db;
 use sync_health::kernel::error::Error;
+use sync_health::kernel::tls;
 use sync_health::{demo, server};
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use cli::{Cli, Command, Demo, Serve};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The state of HubSpot-Salesforce integrations as a GraphQL API.
-#[derive(Parser)]
-#[command(version, about)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Serve the API.
-    Serve(Serve),
-    /// Serve a temporary database with two portals and a simulated engine, to look around.
-    Demo(Demo),
-    /// Bring the tables of the database up to date.
-    Migrate(Database),
-    /// Print the contract in GraphQL's schema language.
-    Schema,
-    /// Sign a token.
-    Token(Token),
-}
-
-#[derive(Args)]
-struct Database {
-    /// sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE.
-    #[arg(
-        long,
-        env = "SYNC_HEALTH_DATABASE_URL",
-        default_value = "sqlite://sync-health.db"
-    )]
-    database_url: String,
-}
-
-#[derive(Args)]
-struct Secret {
-    /// The secret that signs tokens (HS256), at least 32 bytes long.
-    #[arg(long, env = "SYNC_HEALTH_JWT_SECRET", hide_env_values = true)]
-    jwt_secret: Option<String>,
-}
-
-#[derive(Args)]
-struct Serve {
-    /// Address and port to listen on.
-    #[arg(long, env = "SYNC_HEALTH_LISTEN", default_value = "127.0.0.1:8080")]
-    listen: String,
-    #[command(flatten)]
-    database: Database,
-    #[command(flatten)]
-    secret: Secret,
-}
-
-#[derive(Args)]
-struct Demo {
-    /// Address and port to listen on.
-    #[arg(long, env = "SYNC_HEALTH_LISTEN", default_value = "127.0.0.1:8080")]
-    listen: String,
-    /// Stop after this many seconds instead of running until interrupted.
-    #[arg(long)]
-    seconds: Option<u64>,
-}
-
-#[derive(Args)]
-struct Token {
-    #[command(flatten)]
-    secret: Secret,
-    /// A Hub ID, or * for all portals; may be given several times.
-    #[arg(long, required = true)]
-    portal: Vec<String>,
-    /// Scopes, separated by spaces: sync-health:read, sync-health:manage, sync-health:report.
-    #[arg(long, default_value = "sync-health:read")]
-    scope: String,
-    /// Who the token is for.
-    #[arg(long, default_value = "cli")]
-    subject: String,
-    /// How long it is valid, for example 15m, 1h or 30d.
-    #[arg(long, default_value = "1h", value_parser = parse_ttl)]
-    ttl: chrono::Duration,
-}
-
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_env("SYNC_HEALTH_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     let cli = Cli::parse();
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match &cli.command {
-        Command::Demo(_) => log.with_max_level(tracing::Level::WARN).init(),
-        _ => log.json().init(),
-    }
+    tls::choose_provider();
+    let traces = match &cli.command {
+        Command::Serve(serve) => serve.otlp_endpoint.as_deref(),
+        _ => None,
+    };
+    let traces = match traces.map(server::tracer_provider).transpose() {
+        Ok(traces) => traces,
+        Err(error) => return fail(&text(error)),
+    };
+    log(matches!(cli.command, Command::Demo(_)), traces.as_ref());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -114,10 +45,35 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    match runtime.block_on(run(cli.command)) {
+    let ended = runtime.block_on(run(cli.command));
+    if let Some(Err(error)) = traces.map(|traces| traces.shutdown()) {
+        tracing::warn!(%error, "the last traces were not sent");
+    }
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => fail(&text),
     }
+}
+
+/// The log: JSON on standard error, words for people in the demo; and traces, where they are sent.
+fn log(for_people: bool, traces: Option<&SdkTracerProvider>) {
+    let default = if for_people { "warn" } else { "info,sqlx=warn" };
+    let filter =
+        EnvFilter::try_from_env("SYNC_HEALTH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match for_people {
+        true => lines.boxed(),
+        false => lines.json().boxed(),
+    };
+    let traces = traces.map(|traces| {
+        let layer = tracing_opentelemetry::layer().with_tracer(traces.tracer("sync-health"));
+        // The exporter's own requests would be traced too, for ever.
+        layer.with_filter(EnvFilter::new("off,sync_health=info"))
+    });
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(traces)
+        .init();
 }
 
 /// Prints; a reader who has seen enough and went away (`| head`) is no error.
@@ -132,17 +88,11 @@ fn fail(text: &str) -> ExitCode {
 
 async fn run(command: Command) -> Result<(), String> {
     match command {
-        Command::Serve(serve) => {
-            let config = Config::new(serve.database.database_url, secret(serve.secret)?);
-            let listener = bind(&serve.listen).await?;
-            tracing::info!(listen = serve.listen, "listening");
-            server::run(config, listener, stop_signal())
-                .await
-                .map_err(text)
-        }
+        Command::Serve(serve) => run_serve(*serve).await,
         Command::Demo(options) => run_demo(options).await,
         Command::Migrate(database) => {
-            let config = Config::new(database.database_url, Vec::new());
+            let auth = VerifierConfig::of_secret(Vec::new());
+            let config = Config::new(database.database_url, auth);
             let db = Db::connect(&config).await.map_err(text)?;
             db.migrate().await.map_err(text)?;
             db.close().await.map_err(text)
@@ -153,7 +103,7 @@ async fn run(command: Command) -> Result<(), String> {
         }
         Command::Token(token) => {
             let expires_at = Utc::now() + token.ttl;
-            let secret = secret(token.secret)?;
+            let secret = token.secret.needed()?;
             let signed = auth::sign(
                 &secret,
                 &token.subject,
@@ -166,6 +116,16 @@ async fn run(command: Command) -> Result<(), String> {
             Ok(())
         }
     }
+}
+
+async fn run_serve(serve: Serve) -> Result<(), String> {
+    let listen = serve.listen.clone();
+    let config = serve.config()?;
+    let listener = bind(&listen).await?;
+    tracing::info!(listen, "listening");
+    server::run(config, listener, stop_signal())
+        .await
+        .map_err(text)
 }
 
 async fn run_demo(options: Demo) -> Result<(), String> {
@@ -192,9 +152,12 @@ async fn run_demo(options: Demo) -> Result<(), String> {
         tokio::select! { () = stop_signal() => {}, () = end => {} }
     };
     let engine = tokio::spawn(demo::run(address, tokens));
-    let served = server::run(Config::new(url, secret.into_bytes()), listener, stop)
-        .await
-        .map_err(text);
+    let auth = VerifierConfig::of_secret(secret.into_bytes());
+    let config = Config {
+        graphiql: true,
+        ..Config::new(url, auth)
+    };
+    let served = server::run(config, listener, stop).await.map_err(text);
     engine.abort();
     let _ = std::fs::remove_dir_all(&folder);
     served
@@ -206,20 +169,6 @@ async fn bind(listen: &str) -> Result<TcpListener, String> {
         .map_err(|error| format!("cannot listen on {listen}: {error}"))
 }
 
-fn secret(secret: Secret) -> Result<Vec<u8>, String> {
-    let help = "set --jwt-secret or SYNC_HEALTH_JWT_SECRET to a secret of at least 32 bytes, for example from: openssl rand -hex 32";
-    let secret = secret
-        .jwt_secret
-        .ok_or_else(|| format!("no key to check tokens with: {help}"))?;
-    if secret.len() < MIN_SECRET_BYTES {
-        return Err(format!(
-            "the secret has only {} bytes: {help}",
-            secret.len()
-        ));
-    }
-    Ok(secret.into_bytes())
-}
-
 /// For the person at the terminal: here, and only here, our own errors are shown as they are.
 fn text(error: Error) -> String {
     match error {
@@ -227,24 +176,6 @@ fn text(error: Error) -> String {
         Error::Internal(text) => text,
         other => other.answer().message,
     }
-}
-
-fn parse_ttl(text: &str) -> Result<chrono::Duration, String> {
-    let help = "a number with s, m, h or d, for example 1h";
-    let (number, unit) = text
-        .split_at_checked(text.len().saturating_sub(1))
-        .ok_or(help)?;
-    let number: i64 = number.parse().map_err(|_| help)?;
-    let duration = match unit {
-        "s" => chrono::Duration::try_seconds(number),
-        "m" => chrono::Duration::try_minutes(number),
-        "h" => chrono::Duration::try_hours(number),
-        "d" => chrono::Duration::try_days(number),
-        _ => None,
-    };
-    duration
-        .filter(|duration| *duration > chrono::Duration::zero())
-        .ok_or_else(|| help.to_owned())
 }
 
 /// Ends on SIGTERM or Ctrl-C.

@@ -38,6 +38,7 @@ impl Server {
             .env("SYNC_HEALTH_LOG", "warn")
             .spawn()
             .expect("a program that runs");
+        sync_health::kernel::tls::choose_provider();
         let http = reqwest::Client::builder()
             .no_proxy()
             .build()

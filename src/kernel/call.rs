@@ -3,8 +3,9 @@
 use async_graphql::Context;
 
 use crate::kernel::auth::Viewer;
-use crate::kernel::clock::{Clock, Micros};
-use crate::kernel::db::{Db, Snapshot};
+use crate::kernel::clock::Micros;
+use crate::kernel::db::Snapshot;
+use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
 
 /// What every resolver finds in its context.
@@ -14,10 +15,8 @@ pub struct Call {
     pub viewer: Viewer,
     /// What this operation reads.
     pub snapshot: Snapshot,
-    /// What a mutation writes to.
-    pub db: Db,
-    /// Where "now" comes from.
-    pub clock: Clock,
+    /// What a mutation works with.
+    pub env: Env,
 }
 
 impl Call {
@@ -30,6 +29,6 @@ impl Call {
 
     /// The present instant.
     pub fn now(&self) -> Micros {
-        self.clock.now()
+        self.env.clock.now()
     }
 }

@@ -1,22 +1,61 @@
 //! What a server is started with. A value: nothing below reads the environment.
 
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::kernel::auth::VerifierConfig;
 use crate::kernel::clock::Clock;
+use crate::kernel::limits::{self, Limit};
 
 /// The settings of one server.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `sqlite://PATH` or `postgres://…`.
     pub database_url: String,
-    /// The HS256 secret that signs tokens, at least [`MIN_SECRET_BYTES`] long.
-    pub jwt_secret: Vec<u8>,
+    /// Whose tokens are accepted.
+    pub auth: VerifierConfig,
     /// Where "now" comes from.
     pub clock: Clock,
     /// Connections that read, and on PostgreSQL as many that write.
     pub database_connections: u32,
     /// How long a stopping server waits for the requests in flight.
     pub shutdown_timeout: Duration,
+    /// What a subject can spend on a portal by queries and mutations.
+    pub points: Rate,
+    /// What an engine can spend on a portal by reports.
+    pub report_points: Rate,
+    /// The origins whose pages may call, `*` for all; empty: none.
+    pub cors_origins: Vec<String>,
+    /// A manifest of documents; when set, nothing else runs.
+    pub trusted_documents: Option<PathBuf>,
+    /// Whether `GET /graphiql` serves GraphiQL.
+    pub graphiql: bool,
+}
+
+/// A bucket of points that fills up again.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// How many it holds.
+    pub bucket: NonZeroU32,
+    /// How many come back each second.
+    pub per_second: NonZeroU32,
+}
+
+impl Rate {
+    /// A bucket of these sizes; at least one point each.
+    pub fn new(bucket: u32, per_second: u32) -> Self {
+        let positive = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        Self {
+            bucket: positive(bucket),
+            per_second: positive(per_second),
+        }
+    }
+
+    fn of(bucket: Limit, per_second: Limit) -> Self {
+        let number = |limit: Limit| u32::try_from(limit.value).unwrap_or(u32::MAX);
+        Self::new(number(bucket), number(per_second))
+    }
 }
 
 /// The shortest secret for HS256: as long as its hash (RFC 7518, section 3.2).
@@ -24,13 +63,18 @@ pub const MIN_SECRET_BYTES: usize = 32;
 
 impl Config {
     /// The defaults beside the two values that have none.
-    pub fn new(database_url: String, jwt_secret: Vec<u8>) -> Self {
+    pub fn new(database_url: String, auth: VerifierConfig) -> Self {
         Self {
             database_url,
-            jwt_secret,
+            auth,
             clock: Clock::System,
             database_connections: 8,
             shutdown_timeout: Duration::from_secs(10),
+            points: Rate::of(limits::BUCKET_POINTS, limits::RESTORED_POINTS),
+            report_points: Rate::of(limits::REPORT_BUCKET_POINTS, limits::RESTORED_REPORT_POINTS),
+            cors_origins: Vec::new(),
+            trusted_documents: None,
+            graphiql: false,
         }
     }
 }

@@ -142,11 +142,40 @@ impl Db {
         Ok(self.write.begin_with_options(options).await?)
     }
 
+    /// The connections of both pools.
+    pub fn pools(&self) -> [Pool; 2] {
+        [("read", &self.read), ("write", &self.write)].map(|(pool, connection)| {
+            let (open, idle) = match self.backend() {
+                DbBackend::Sqlite => {
+                    let pool = connection.get_sqlite_connection_pool();
+                    (pool.size(), pool.num_idle())
+                }
+                _ => {
+                    let pool = connection.get_postgres_connection_pool();
+                    (pool.size(), pool.num_idle())
+                }
+            };
+            let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+            Pool { pool, open, idle }
+        })
+    }
+
     /// Closes the pools.
     pub async fn close(self) -> Result<()> {
         self.read.close().await?;
         Ok(self.write.close().await?)
     }
+}
+
+/// The connections of a pool.
+#[derive(Debug, Clone, Copy)]
+pub struct Pool {
+    /// "read" or "write".
+    pub pool: &'static str,
+    /// Connections that are open.
+    pub open: u32,
+    /// Those of them that nobody uses.
+    pub idle: u32,
 }
 
 /// What one request reads: all of it as of one instant, from its first statement on.

@@ -27,6 +27,8 @@ pub enum Error {
     PayloadTooLarge(String),
     /// The operation took too long.
     Timeout(String),
+    /// Too much was asked for in too short a time.
+    RateLimited(String),
     /// The database.
     Database(DbErr),
     /// Anything else of ours.
@@ -61,6 +63,7 @@ impl Error {
             Self::CursorExpired(m) => ("CURSOR_EXPIRED", StatusCode::GONE, m),
             Self::PayloadTooLarge(m) => ("PAYLOAD_TOO_LARGE", StatusCode::PAYLOAD_TOO_LARGE, m),
             Self::Timeout(m) => ("TIMEOUT", StatusCode::GATEWAY_TIMEOUT, m),
+            Self::RateLimited(m) => ("RATE_LIMITED", StatusCode::TOO_MANY_REQUESTS, m),
             Self::Database(error) => return unexpected(is_unavailable(&error), &error.to_string()),
             Self::Internal(text) => return unexpected(false, &text),
         };

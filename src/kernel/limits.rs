@@ -87,6 +87,8 @@ limits! {
     TOKEN_PORTALS = "tokenPortals", 1_000, "portals";
     /// A token, and with it any request header.
     TOKEN_BYTES = "tokenBytes", 16 * 1024, "bytes";
+    /// The public keys of an issuer.
+    KEY_SET_BYTES = "keySetBytes", 256 * 1024, "bytes";
     /// Causes taken from one failure; further ones are dropped.
     CAUSES_PER_FAILURE = "causesPerFailure", 10, "causes";
     /// Fields named by one failure.
@@ -109,4 +111,14 @@ limits! {
     REPORT_ID_DAYS = "reportIdDays", 7, "days";
     /// Seconds that one GraphQL operation may take.
     OPERATION_SECONDS = "operationSeconds", 30, "seconds";
+    /// Points that a subject can spend on one portal at once; the configuration may set another value.
+    BUCKET_POINTS = "bucketPoints", 200_000, "points";
+    /// Points that come back each second; the configuration may set another value.
+    RESTORED_POINTS = "restoredPointsPerSecond", 10_000, "points a second";
+    /// Points that an engine can spend on reports to one portal at once; the configuration may set another value.
+    REPORT_BUCKET_POINTS = "reportBucketPoints", 2_000_000, "points";
+    /// Points for reports that come back each second; the configuration may set another value.
+    RESTORED_REPORT_POINTS = "restoredReportPointsPerSecond", 100_000, "points a second";
+    /// Texts of documents that are kept parsed and checked; as many again of automatic persisted queries.
+    KEPT_DOCUMENT_BYTES = "keptDocumentBytes", 4 * 1024 * 1024, "bytes";
 }

@@ -1,5 +1,6 @@
 //! The scalars of the contract that GraphQL has not built in.
 
+use async_graphql::resolver_utils::EnumType;
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use chrono::{DateTime, SecondsFormat, Utc};
 
@@ -74,4 +75,10 @@ impl ScalarType for Url {
     fn to_value(&self) -> Value {
         Value::String(self.0.clone())
     }
+}
+
+/// The name of an enum value in the contract.
+pub fn enum_name<T: EnumType>(value: T) -> &'static str {
+    let item = T::items().iter().find(|item| item.value == value);
+    item.map_or("", |item| item.name)
 }

@@ -9,8 +9,8 @@ use sea_orm::{DatabaseTransaction, DbBackend, EntityTrait, QuerySelect};
 
 use crate::kernel::auth::{Scope, Writing};
 use crate::kernel::bulk;
-use crate::kernel::clock::{Clock, Micros};
-use crate::kernel::db::Db;
+use crate::kernel::clock::Micros;
+use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
 use crate::portals::store;
 use crate::portals::tables::feed_heads;
@@ -27,22 +27,18 @@ pub struct Change {
 impl Change {
     /// Begins a change and waits until it is the portal's only one. `None` when the portal does not exist: only one
     /// that the token names is made.
-    pub async fn begin<R: Writing>(
-        db: &Db,
-        scope: &Scope<R>,
-        clock: &Clock,
-    ) -> Result<Option<Self>> {
-        let transaction = db.begin().await?;
-        let mut head = Self::lock(&transaction, db.backend(), scope.hub_id()).await?;
+    pub async fn begin<R: Writing>(env: &Env, scope: &Scope<R>) -> Result<Option<Self>> {
+        let transaction = env.db.begin().await?;
+        let mut head = Self::lock(&transaction, env.db.backend(), scope.hub_id()).await?;
         if head.is_none() && scope.is_named() {
             store::insert_empty(&transaction, &[scope.hub_id()]).await?;
-            head = Self::lock(&transaction, db.backend(), scope.hub_id()).await?;
+            head = Self::lock(&transaction, env.db.backend(), scope.hub_id()).await?;
         }
         Ok(head.map(|head| Self {
             transaction,
             head,
             moved: false,
-            now: clock.now(),
+            now: env.clock.now(),
         }))
     }
 

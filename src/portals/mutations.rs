@@ -145,7 +145,7 @@ async fn change_settings<R: Writing>(
     apply: impl Fn(&mut portals::Model) -> Vec<UserError>,
 ) -> Result<Result<(), Vec<UserError>>> {
     let unknown = || Ok(Err(vec![UserError::unknown_portal()]));
-    let Some(change) = Change::begin(&call.db, scope, &call.clock).await? else {
+    let Some(change) = Change::begin(&call.env, scope).await? else {
         return unknown();
     };
     let Some(old) = store::settings(change.transaction(), scope.hub_id()).await? else {

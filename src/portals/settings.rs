@@ -1,6 +1,7 @@
 //! Pure rules of a portal's settings: what is accepted, and what a change of them tells.
 
 use crate::kernel::limits;
+use crate::kernel::scalars::enum_name;
 use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::portals::Locale;
 use crate::portals::tables::portals;
@@ -73,13 +74,7 @@ pub(super) fn check_length(
 
 /// What differs between two states of the settings, named as in the contract.
 pub(super) fn differences(old: &portals::Model, new: &portals::Model) -> Vec<Told> {
-    let locale = |locale: Locale| {
-        Some(if locale == Locale::De {
-            "DE".to_owned()
-        } else {
-            "EN".to_owned()
-        })
-    };
+    let locale = |locale: Locale| Some(enum_name(locale).to_owned());
     let all: [Told; 6] = [
         ("name", old.name.clone(), new.name.clone()),
         (

@@ -210,7 +210,7 @@ struct HubId {
 }
 
 async fn create(call: &Call, hub_ids: &[i64]) -> Result<()> {
-    let transaction = call.db.begin().await?;
+    let transaction = call.env.db.begin().await?;
     insert_empty(&transaction, hub_ids).await?;
     transaction.commit().await?;
     call.snapshot.renew().await;

@@ -1,13 +1,16 @@
 //! What GraphQL over HTTP answers: media type, status, body, error codes.
 
+use std::time::Duration;
+
 use async_graphql::{PathSegment, ServerError, Value};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::operation::{Cost, Executed, is_refused};
 use super::request_log::Notes;
 use crate::kernel::error::{Answer, Error};
-use crate::kernel::limits;
+use crate::kernel::limits::{self, Limit};
 use crate::kernel::text::cut;
 
 /// Which of the two media types the client reads.
@@ -47,79 +50,125 @@ pub(super) struct Refusal {
     /// The status whatever the client accepts; absent: 400, or 200 for `application/json`.
     status: Option<StatusCode>,
     answer: Answer,
+    /// The limit that was passed.
+    limit: Option<Limit>,
+    /// What the operation would have cost, and when it may come again.
+    later: Option<(Cost, Duration)>,
 }
 
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        let answer = error.answer();
+impl<E: Into<Error>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        let answer = error.into().answer();
         Self {
             status: Some(answer.status),
-            answer,
+            ..Self::of(answer)
         }
     }
 }
 
 impl Refusal {
-    pub(super) fn status(status: StatusCode, message: &str) -> Self {
+    fn of(answer: Answer) -> Self {
         Self {
-            status: Some(status),
-            answer: Answer {
-                code: "BAD_USER_INPUT",
-                status,
-                message: message.into(),
-            },
+            status: None,
+            answer,
+            limit: None,
+            later: None,
         }
     }
 
-    /// A document that GraphQL refuses.
-    pub(super) fn document(code: &'static str, message: String) -> Self {
+    pub(super) fn status(status: StatusCode, message: &str) -> Self {
+        let answer = Answer {
+            code: "BAD_USER_INPUT",
+            status,
+            message: message.into(),
+        };
         Self {
-            status: None,
-            answer: Answer {
-                code,
-                status: StatusCode::BAD_REQUEST,
-                message: cut(&message, limits::ERROR_CHARACTERS.value).to_owned(),
-            },
+            status: Some(status),
+            ..Self::of(answer)
         }
+    }
+
+    /// A document that GraphQL refuses, or values that do not fit it.
+    pub(super) fn document(code: &'static str, message: String) -> Self {
+        Self::of(Answer {
+            code,
+            status: StatusCode::BAD_REQUEST,
+            message: cut(&message, limits::ERROR_CHARACTERS.value).to_owned(),
+        })
+    }
+
+    /// Mutations by GET: any page could make a browser send them.
+    pub(super) fn only_queries() -> Self {
+        Self::status(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "Only queries go by GET. Use POST.",
+        )
+    }
+
+    /// The bucket does not hold what the operation costs.
+    pub(super) fn rate_limited(cost: Cost, wait: Duration) -> Self {
+        let message = format!(
+            "The operation costs {} points, {} are available. Come back in {} seconds.",
+            cost.requested,
+            cost.status.currently_available,
+            seconds(wait)
+        );
+        Self {
+            later: Some((cost, wait)),
+            ..Self::from(Error::RateLimited(message))
+        }
+    }
+
+    /// Names the limit that was passed.
+    pub(super) fn by(self, limit: Limit) -> Self {
+        Self {
+            limit: Some(limit),
+            ..self
+        }
+    }
+
+    /// What is wrong.
+    pub(super) fn message(&self) -> &str {
+        &self.answer.message
     }
 
     pub(super) fn into_response(self, accepts: Accepts, notes: &Notes) -> Response {
         notes.outcome(self.answer.code);
-        let body = json!({ "errors": [{ "message": self.answer.message, "extensions": { "code": self.answer.code } }] });
+        if let Some(limit) = self.limit {
+            notes.limit(limit.name);
+        }
+        let mut body = json!({ "errors": [{ "message": self.answer.message, "extensions": { "code": self.answer.code } }] });
+        if let Some((cost, _)) = self.later {
+            body["extensions"] = json!({ "cost": cost_json(cost) });
+        }
         let status = match (self.status, accepts) {
             (Some(status), _) => status,
             (None, Accepts::Json) => StatusCode::OK,
             (None, Accepts::GraphQlResponse) => StatusCode::BAD_REQUEST,
         };
-        let mut response = (
-            status,
-            [(header::CONTENT_TYPE, accepts.content_type())],
-            body.to_string(),
-        )
-            .into_response();
-        let extra = match status {
-            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, "GET, POST")),
-            _ => None,
-        };
-        if let Some((name, value)) = extra {
-            response
-                .headers_mut()
-                .insert(name, header::HeaderValue::from_static(value));
+        let mut response = respond(status, accepts, body.to_string().into_bytes());
+        let headers = response.headers_mut();
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+            }
+            _ => {}
+        }
+        if let Some((cost, wait)) = self.later {
+            headers.insert(header::RETRY_AFTER, seconds(wait).into());
+            rate_limit_headers(headers, cost);
         }
         response
     }
 }
 
-/// The answer of an executed operation. Errors without a path were found before anything ran: then there is no `data`.
-pub(super) fn answer(
-    response: async_graphql::Response,
-    accepts: Accepts,
-    notes: &Notes,
-) -> Response {
-    let refused = response.data == Value::Null
-        && !response.errors.is_empty()
-        && response.errors.iter().all(|error| error.path.is_empty());
+/// The answer of an executed operation; one that was refused before anything ran has no `data`.
+pub(super) fn answer(executed: Executed, accepts: Accepts, notes: &Notes) -> Response {
+    let Executed { response, cost } = executed;
+    let refused = is_refused(&response);
     notes.outcome(if response.errors.is_empty() {
         "ok"
     } else if refused {
@@ -127,36 +176,88 @@ pub(super) fn answer(
     } else {
         "errors"
     });
-    let mut body = serde_json::Map::new();
-    if !response.errors.is_empty() {
-        body.insert(
-            "errors".into(),
-            described(&response.errors).map(error_json).collect(),
-        );
-    }
     let status = if refused && accepts == Accepts::GraphQlResponse {
         StatusCode::BAD_REQUEST
     } else {
         StatusCode::OK
     };
-    let mut text = serde_json::Value::Object(body).to_string();
-    if !refused {
-        let data = serde_json::to_string(&response.data).unwrap_or_else(|_| "null".into());
-        text.pop();
-        text.push_str(if text.len() > 1 {
-            ",\"data\":"
-        } else {
-            "\"data\":"
-        });
-        text.push_str(&data);
-        text.push('}');
+    let mut answered = match body(&response, cost, refused) {
+        Ok(body) => respond(status, accepts, body),
+        Err(error) => {
+            return Refusal::from(Error::Internal(error.to_string())).into_response(accepts, notes);
+        }
+    };
+    rate_limit_headers(answered.headers_mut(), cost);
+    answered
+}
+
+/// Written once, into one allocation that grows.
+fn body(
+    response: &async_graphql::Response,
+    cost: Cost,
+    refused: bool,
+) -> serde_json::Result<Vec<u8>> {
+    /// Most answers fit; a page of a hundred errors makes it grow a few times.
+    const FIRST_BYTES: usize = 4 * 1024;
+    let mut body = Vec::with_capacity(FIRST_BYTES);
+    body.push(b'{');
+    if !response.errors.is_empty() {
+        let errors: Vec<_> = described(&response.errors).map(error_json).collect();
+        body.extend_from_slice(b"\"errors\":");
+        serde_json::to_writer(&mut body, &errors)?;
+        body.push(b',');
     }
-    (
-        status,
-        [(header::CONTENT_TYPE, accepts.content_type())],
-        text,
-    )
-        .into_response()
+    if !refused {
+        body.extend_from_slice(b"\"data\":");
+        serde_json::to_writer(&mut body, &response.data)?;
+        body.push(b',');
+    }
+    body.extend_from_slice(b"\"extensions\":{\"cost\":");
+    serde_json::to_writer(&mut body, &cost_json(cost))?;
+    body.extend_from_slice(b"}}");
+    Ok(body)
+}
+
+fn respond(status: StatusCode, accepts: Accepts, body: Vec<u8>) -> Response {
+    let headers = [(header::CONTENT_TYPE, accepts.content_type())];
+    (status, headers, body).into_response()
+}
+
+fn cost_json(cost: Cost) -> serde_json::Value {
+    json!({
+        "requestedQueryCost": cost.requested,
+        "throttleStatus": {
+            "maximumAvailable": cost.status.maximum_available,
+            "currentlyAvailable": cost.status.currently_available,
+            "restoreRate": cost.status.restore_rate,
+        }
+    })
+}
+
+/// `RateLimit-Policy` and `RateLimit`
+/// (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>).
+fn rate_limit_headers(headers: &mut HeaderMap, cost: Cost) {
+    let status = cost.status;
+    let (most, left) = (status.maximum_available, status.currently_available);
+    let window = most.div_ceil(status.restore_rate);
+    let full_in = most.saturating_sub(left).div_ceil(status.restore_rate);
+    let lines = [
+        (
+            "ratelimit-policy",
+            format!("\"points\";q={most};w={window}"),
+        ),
+        ("ratelimit", format!("\"points\";r={left};t={full_in}")),
+    ];
+    for (name, value) in lines {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+/// Whole seconds, at least one: who comes back earlier is refused again.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0 || wait.is_zero())
 }
 
 /// A document of 64 KiB can hold thousands of mistakes: the first ones are told, so that the answer stays small.

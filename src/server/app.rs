@@ -3,26 +3,57 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use async_graphql::ValidationMode;
 use axum::Router;
 use axum::routing::{any, get, post};
 use sea_orm::DbBackend;
 use tokio::net::TcpListener;
 
+use super::documents::Documents;
 use super::graphql::{SyncHealthSchema, schema};
-use super::guard::Shapes;
-use super::{http, ndjson, request_log};
+use super::guard::Contract;
+use super::throttle::Throttle;
+use super::{graphiql, http, layers, ndjson, request_log};
 use crate::kernel::auth::Verifier;
 use crate::kernel::config::Config;
 use crate::kernel::db::Db;
+use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::metrics::Metrics;
+use crate::kernel::tls;
 
 /// What all handlers share.
 pub(super) struct App {
-    pub(super) config: Config,
-    pub(super) db: Db,
+    pub(super) env: Env,
     pub(super) verifier: Verifier,
+    /// Checks a document by all rules before it executes it.
     pub(super) schema: SyncHealthSchema,
-    pub(super) shapes: Shapes,
+    /// Executes documents that were checked before.
+    pub(super) valid_schema: SyncHealthSchema,
+    pub(super) contract: Contract,
+    pub(super) documents: Documents,
+    pub(super) throttle: Throttle,
+}
+
+impl App {
+    async fn new(config: &Config, db: Db) -> Result<Self> {
+        let schema = schema(config, ValidationMode::Strict);
+        let contract = async_graphql::parser::parse_schema(schema.sdl())
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(Self {
+            env: Env {
+                db,
+                clock: config.clock.clone(),
+                metrics: Arc::new(Metrics::default()),
+            },
+            verifier: Verifier::new(&config.auth).await?,
+            schema,
+            valid_schema: super::graphql::schema(config, ValidationMode::Fast),
+            contract: Contract::of(&contract),
+            documents: Documents::new(config.trusted_documents.as_deref())?,
+            throttle: Throttle::new(config),
+        })
+    }
 }
 
 /// Serves on `listener` until `shutdown` ends, then lets the requests in flight finish for as long as the configuration
@@ -34,24 +65,16 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
+    tls::choose_provider();
     let db = Db::connect(&config).await?;
     if db.backend() == DbBackend::Sqlite {
         db.migrate().await?;
     }
     let timeout = config.shutdown_timeout;
-    let verifier = Verifier::new(&config.jwt_secret);
-    let schema = schema();
-    let contract = async_graphql::parser::parse_schema(schema.sdl())
-        .map_err(|error| Error::Internal(error.to_string()))?;
-    let app = Arc::new(App {
-        config,
-        db: db.clone(),
-        verifier,
-        schema,
-        shapes: Shapes::of(&contract),
-    });
+    let app = Arc::new(App::new(&config, db.clone()).await?);
     let (stop, stopping) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
+    let serving = axum::serve(listener, router(app.clone(), &config)?);
+    let serving = serving.with_graceful_shutdown(async move {
         shutdown.await;
         let _ = stop.send(());
     });
@@ -62,16 +85,29 @@ pub async fn run(
     tokio::select! {
         served = serving.into_future() => served.map_err(|error| Error::Internal(error.to_string()))?,
         () = deadline => tracing::warn!("requests were still in flight when the time to stop was over"),
+        () = app.throttle.sweep() => {}
     }
     db.close().await
 }
 
-fn router(app: Arc<App>) -> Router {
-    Router::new()
+fn router(app: Arc<App>, config: &Config) -> Result<Router> {
+    let mut router = Router::new()
         .route("/graphql", any(http::graphql))
-        .route("/v1/sync-failures", post(ndjson::sync_failures))
+        .route("/v1/sync-failures", post(ndjson::sync_failures));
+    if let Some(cors) = layers::cors(&config.cors_origins)? {
+        router = router.layer(cors);
+    }
+    if config.graphiql {
+        router = router.merge(graphiql::routes());
+    }
+    Ok(router
+        .layer(layers::compression())
         .route("/readyz", get(http::ready))
         .route("/healthz", get(http::healthy))
-        .layer(axum::middleware::from_fn(request_log::log))
-        .with_state(app)
+        .route("/metrics", get(http::metrics))
+        .layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            request_log::log,
+        ))
+        .with_state(app))
 }

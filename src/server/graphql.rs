@@ -2,12 +2,14 @@
 
 use async_graphql::{
     Context, EmptySubscription, ID, Interface, MergedObject, Object, Schema, SimpleObject,
+    ValidationMode,
 };
 
 use super::service::Service;
-use crate::kernel::auth::{Portals, Read};
+use crate::kernel::auth::{Portals, Read, VerifierConfig};
 use crate::kernel::call::Call;
-use crate::kernel::error::Result;
+use crate::kernel::config::Config;
+use crate::kernel::error::{Error, Result};
 use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::limits;
 use crate::kernel::page::Connection;
@@ -22,17 +24,20 @@ use crate::sync_errors::api::{
 /// The whole schema.
 pub(super) type SyncHealthSchema = Schema<Query, Mutation, EmptySubscription>;
 
-/// Builds the schema; what guards it stands before it, in `http`.
-pub(super) fn schema() -> SyncHealthSchema {
+/// Builds the schema; what guards it stands before it, in `operation`.
+pub(super) fn schema(config: &Config, mode: ValidationMode) -> SyncHealthSchema {
     // The guard is stricter; async-graphql counts a little differently.
     Schema::build(Query, Mutation::default(), EmptySubscription)
         .limit_recursive_depth(2 * limits::SELECTION_NESTING.value)
+        .validation_mode(mode)
+        .data(Service::new(config))
         .finish()
 }
 
 /// The contract as the code serves it, to be compared with `schema.graphql`.
 pub fn sdl() -> String {
-    schema().sdl()
+    let config = Config::new(String::new(), VerifierConfig::of_secret(Vec::new()));
+    schema(&config, ValidationMode::Strict).sdl()
 }
 
 /// Anything with a global id (Relay).
@@ -73,8 +78,9 @@ impl Query {
     }
 
     /// The server: its version and the limits in force. Needs no scope.
-    async fn service(&self) -> Service {
-        Service
+    async fn service<'a>(&self, ctx: &Context<'a>) -> Result<&'a Service> {
+        ctx.data()
+            .map_err(|_| Error::Internal("a schema without its service".into()))
     }
 
     /// A portal; null when it does not exist or the token does not name it. One that the token names exists from the start.

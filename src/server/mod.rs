@@ -2,12 +2,20 @@
 
 mod answer;
 mod app;
+mod documents;
+mod graphiql;
 mod graphql;
 mod guard;
 mod http;
+mod layers;
 mod ndjson;
+mod operation;
+mod request;
 mod request_log;
 mod service;
+mod telemetry;
+mod throttle;
 
 pub use app::run;
 pub use graphql::sdl;
+pub use telemetry::tracer_provider;

@@ -3,11 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use axum::extract::Request;
-use axum::http::HeaderValue;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
+
+use super::app::App;
+use super::{layers, telemetry};
 
 /// What a handler adds to its line.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +23,7 @@ struct Noted {
     statements: u32,
     cost: u64,
     outcome: &'static str,
+    limit: &'static str,
 }
 
 impl Notes {
@@ -49,41 +53,97 @@ impl Notes {
         self.with(|noted| noted.cost = cost);
     }
 
+    /// Which limit refused it.
+    pub(super) fn limit(&self, limit: &'static str) {
+        self.with(|noted| noted.limit = limit);
+    }
+
     /// "ok", or the code of its first error.
     pub(super) fn outcome(&self, outcome: &'static str) {
         self.with(|noted| noted.outcome = outcome);
     }
 }
 
-/// Logs the request when it is answered.
-pub(super) async fn log(mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let reference = uuid::Uuid::now_v7();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let notes = Notes::default();
-    request.extensions_mut().insert(notes.clone());
-    let span = tracing::info_span!("request", %reference);
-    let mut response = next.run(request).instrument(span).await;
-    if let Ok(value) = HeaderValue::from_str(&reference.to_string()) {
-        response.headers_mut().insert("x-request-id", value);
+/// A request on its way. It is told once: when it is answered, or when the client went away before.
+struct Line {
+    app: Arc<App>,
+    notes: Notes,
+    started: Instant,
+    reference: uuid::Uuid,
+    method: Method,
+    path: String,
+    status: Option<StatusCode>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let noted = self.notes.0.lock();
+        let mut noted = noted.map(|noted| noted.clone()).unwrap_or_default();
+        if self.status.is_none() {
+            noted.outcome = "gone";
+        }
+        let took = self.started.elapsed();
+        let path = PATHS.iter().find(|known| **known == self.path);
+        let metrics = &self.app.env.metrics;
+        metrics.answered(
+            path.unwrap_or(&"other"),
+            noted.operation,
+            noted.outcome,
+            took,
+        );
+        if !noted.operation.is_empty() {
+            metrics.measured(noted.cost);
+        }
+        if !noted.limit.is_empty() {
+            metrics.refused_by(noted.limit);
+        }
+        tracing::info!(
+            reference = %self.reference,
+            method = %self.method,
+            path = self.path,
+            status = self.status.map(|status| status.as_u16()),
+            microseconds = took.as_micros() as u64,
+            subject = noted.subject,
+            operation = noted.operation,
+            outcome = noted.outcome,
+            limit = noted.limit,
+            statements = noted.statements,
+            cost = noted.cost,
+            "request"
+        );
     }
-    let noted = notes
-        .0
-        .lock()
-        .map(|noted| noted.clone())
-        .unwrap_or_default();
-    tracing::info!(
-        %reference,
-        %method,
-        path,
-        status = response.status().as_u16(),
-        microseconds = started.elapsed().as_micros() as u64,
-        subject = noted.subject,
-        operation = noted.operation,
-        outcome = noted.outcome,
-        statements = noted.statements,
-        cost = noted.cost,
-        "request"
-    );
+}
+
+/// The paths that are counted by themselves.
+const PATHS: &[&str] = &[
+    "/graphql",
+    "/v1/sync-failures",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/graphiql",
+];
+
+/// Gives the request its reference and notes, and tells of it in the end.
+pub(super) async fn log(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let mut line = Line {
+        app,
+        notes: Notes::default(),
+        started: Instant::now(),
+        reference: uuid::Uuid::now_v7(),
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        status: None,
+    };
+    request.extensions_mut().insert(line.notes.clone());
+    let span = tracing::info_span!("request", reference = %line.reference, method = %line.method, path = line.path);
+    telemetry::continue_trace(&span, request.headers());
+    let mut response = next.run(request).instrument(span).await;
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&line.reference.to_string()) {
+        headers.insert("x-request-id", value);
+    }
+    layers::mark_private(headers);
+    line.status = Some(response.status());
     response
 }

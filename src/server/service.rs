@@ -2,10 +2,41 @@
 
 use async_graphql::{Object, SimpleObject};
 
+use crate::kernel::config::{Config, Rate};
 use crate::kernel::limits;
 
 /// The server.
-pub(super) struct Service;
+pub(super) struct Service {
+    points: Rate,
+    report_points: Rate,
+}
+
+impl Service {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            points: config.points,
+            report_points: config.report_points,
+        }
+    }
+
+    /// Where the configuration sets a limit, its value; else the limit's own.
+    fn value(&self, limit: &limits::Limit) -> i32 {
+        let configured = [
+            (limits::BUCKET_POINTS, self.points.bucket),
+            (limits::RESTORED_POINTS, self.points.per_second),
+            (limits::REPORT_BUCKET_POINTS, self.report_points.bucket),
+            (
+                limits::RESTORED_REPORT_POINTS,
+                self.report_points.per_second,
+            ),
+        ];
+        let value = configured
+            .iter()
+            .find(|(configured, _)| configured.name == limit.name)
+            .map_or(limit.value, |(_, value)| value.get() as usize);
+        i32::try_from(value).unwrap_or(i32::MAX)
+    }
+}
 
 /// The server.
 #[Object]
@@ -19,7 +50,7 @@ impl Service {
     async fn limits(&self) -> Vec<ServiceLimit> {
         let limit = |limit: &limits::Limit| ServiceLimit {
             name: limit.name,
-            value: i32::try_from(limit.value).unwrap_or(i32::MAX),
+            value: self.value(limit),
             unit: limit.unit,
         };
         limits::ALL.iter().map(limit).collect()

@@ -112,6 +112,7 @@ async fn serve_and_stop() {
         .spawn()
         .expect("a server");
     let mut server = Running(child);
+    sync_health::kernel::tls::choose_provider();
     let http = reqwest::Client::new();
     eventually("the server", async || {
         http.get(format!("http://{address}/readyz"))

@@ -4,16 +4,48 @@
 //! In this order, each step linear in the document: [`tokens`] before anything is parsed, one parse, then [`walk`],
 //! which looks at each fragment once. What passes is executed; what does not is refused with a code and the limit.
 
+mod addressed;
+mod inputs;
 mod shapes;
 mod tokens;
 mod walk;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, ServiceDocument};
 
-pub(super) use shapes::Shapes;
+pub(super) use walk::Measured;
 
 use super::answer::Refusal;
+use super::request::Variables;
 use crate::kernel::limits::Limit;
+use inputs::Inputs;
+use shapes::Shapes;
+
+/// What the contract says that matters here.
+#[derive(Debug)]
+pub(super) struct Contract {
+    shapes: Shapes,
+    inputs: Inputs,
+}
+
+impl Contract {
+    /// Reads it from the contract.
+    pub(super) fn of(contract: &ServiceDocument) -> Self {
+        Self {
+            shapes: Shapes::of(contract),
+            inputs: Inputs::of(contract),
+        }
+    }
+
+    /// Refuses variables that do not fit the types that the operation declares.
+    pub(super) fn check_variables(
+        &self,
+        operation: &OperationDefinition,
+        variables: &Variables,
+    ) -> Result<(), Refusal> {
+        let checked = self.inputs.check(operation, variables);
+        checked.map_err(|why| Refusal::document("BAD_USER_INPUT", why))
+    }
+}
 
 /// Why a document is refused.
 #[derive(Debug)]
@@ -33,7 +65,8 @@ impl From<Refused> for Refusal {
                     "The document has {size} {}; the limit {} is {}. Ask for less at a time.",
                     limit.unit, limit.name, limit.value
                 ),
-            ),
+            )
+            .by(limit),
             Refused::Invalid(message) => Self::document("GRAPHQL_VALIDATION_FAILED", message),
         }
     }
@@ -59,12 +92,17 @@ pub(super) fn parse(query: &str) -> Result<ExecutableDocument, Refusal> {
     })
 }
 
-/// Measures an operation against all limits; answers what it costs, in points.
+/// Measures an operation against all limits.
 pub(super) fn measure(
-    shapes: &Shapes,
+    contract: &Contract,
     document: &ExecutableDocument,
     operation: &OperationDefinition,
-    variables: &serde_json::Map<String, serde_json::Value>,
-) -> Result<u64, Refusal> {
-    Ok(walk::measure(shapes, document, operation, variables)?)
+    variables: &Variables,
+) -> Result<Measured, Refusal> {
+    Ok(walk::measure(
+        &contract.shapes,
+        document,
+        operation,
+        variables,
+    )?)
 }

@@ -9,7 +9,7 @@ use async_graphql_value::ConstValue;
 
 /// The objects, interfaces and unions of the contract.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Shapes {
+pub(super) struct Shapes {
     types: HashMap<String, HashMap<String, Shape>>,
 }
 
@@ -45,7 +45,7 @@ const SHORT_LIST: u64 = 10;
 
 impl Shapes {
     /// Reads them from the contract.
-    pub(in crate::server) fn of(contract: &ServiceDocument) -> Self {
+    pub(super) fn of(contract: &ServiceDocument) -> Self {
         let definitions = || {
             contract
                 .definitions

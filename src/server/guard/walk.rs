@@ -8,10 +8,9 @@ use async_graphql::parser::types::{
 use async_graphql_value::Value;
 
 use super::shapes::{Count, Shapes};
-use super::{Refused, within};
+use super::{Refused, addressed, within};
 use crate::kernel::limits;
-
-type Variables = serde_json::Map<String, serde_json::Value>;
+use crate::server::request::Variables;
 
 /// A selection, expanded.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,13 +41,24 @@ impl Weight {
 /// What every mutation costs beside what it answers.
 const MUTATION_COST: u64 = 10;
 
+/// What an operation asks for.
+#[derive(Debug)]
+pub(in crate::server) struct Measured {
+    /// In points.
+    pub(in crate::server) cost: u64,
+    /// The portals that its root fields name.
+    pub(in crate::server) portals: Vec<i64>,
+    /// Whether all of its root fields are reports of an engine.
+    pub(in crate::server) is_report: bool,
+}
+
 /// Measures an operation; refuses what passes a limit.
 pub(super) fn measure(
     shapes: &Shapes,
     document: &ExecutableDocument,
     operation: &OperationDefinition,
     variables: &Variables,
-) -> Result<u64, Refused> {
+) -> Result<Measured, Refused> {
     let mut walk = Walk {
         shapes,
         document,
@@ -84,7 +94,13 @@ pub(super) fn measure(
     within(limits::ALIASES, whole.aliases)?;
     within(limits::DIRECTIVES, whole.directives)?;
     within(limits::QUERY_COST, whole.cost)?;
-    Ok(whole.cost)
+    let mut names = roots.fields.iter().map(|field| field.name.node.as_str());
+    Ok(Measured {
+        cost: whole.cost,
+        portals: addressed::portals(&roots.fields, variables),
+        is_report: operation.ty == OperationType::Mutation
+            && names.all(|name| name.starts_with("report")),
+    })
 }
 
 /// The root fields, those inside fragments too; a fragment that is spread twice adds nothing the second time.

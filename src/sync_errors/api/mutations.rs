@@ -161,9 +161,7 @@ impl ReportMutations {
                 }
             }
         }
-        let Some(answer) =
-            report::report_successes(&call.db, &scope, &call.clock, &checked).await?
-        else {
+        let Some(answer) = report::report_successes(&call.env, &scope, &checked).await? else {
             return refused(vec![UserError::unknown_portal()]);
         };
         call.snapshot.renew().await;
@@ -213,8 +211,7 @@ async fn report_failures(
     if failures.is_empty() {
         return Ok(payload);
     }
-    let Some(answers) = report::report_failures(&call.db, scope, &call.clock, &failures).await?
-    else {
+    let Some(answers) = report::report_failures(&call.env, scope, &failures).await? else {
         return Ok(ReportSyncFailuresPayload {
             user_errors: vec![UserError::unknown_portal()],
             ..Default::default()

@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use sea_orm::FromQueryResult;
+use sea_orm::{ActiveEnum, FromQueryResult};
 use uuid::Uuid;
 
 use super::CheckedFailure;
 use super::ledger::{Ledger, Occurrence};
 use super::write::{RecordIds, find_records, load_errors_by_signature, write};
-use crate::classify::System;
+use crate::classify::SyncErrorType;
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::bulk;
-use crate::kernel::clock::{Clock, DAY, Micros};
-use crate::kernel::db::Db;
+use crate::kernel::clock::{DAY, Micros};
+use crate::kernel::env::Env;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
+use crate::kernel::metrics::Metrics;
+use crate::kernel::scalars::enum_name;
 use crate::kernel::text::cut;
 use crate::portals::Change;
 use crate::sync_errors::tables::{report_ids, sync_errors};
@@ -30,12 +32,11 @@ pub struct FailureAnswer {
 
 /// Records failures, in the order of their instants; answers in the order given. `None` when the portal does not exist.
 pub async fn report_failures(
-    db: &Db,
+    env: &Env,
     scope: &Scope<Report>,
-    clock: &Clock,
     failures: &[CheckedFailure],
 ) -> Result<Option<Vec<FailureAnswer>>> {
-    let Some(mut change) = Change::begin(db, scope, clock).await? else {
+    let Some(mut change) = Change::begin(env, scope).await? else {
         return Ok(None);
     };
     let fresh = remember(&change, failures).await?;
@@ -70,7 +71,9 @@ pub async fn report_failures(
     write(&mut change, &ledger).await?;
     change.commit().await?;
     let recorded = failures.iter().zip(&places).filter(|(_, place)| place.0);
-    tell_unknown_codes(recorded.map(|(failure, _)| failure));
+    let recorded: Vec<&CheckedFailure> = recorded.map(|(failure, _)| failure).collect();
+    count(&env.metrics, &recorded, failures.len());
+    tell_unknown_codes(&env.metrics, &recorded);
     let answer = |(recorded, error): &(bool, Option<usize>)| FailureAnswer {
         recorded: *recorded,
         error: error.map(|place| ledger.errors[place].row.clone()),
@@ -78,22 +81,37 @@ pub async fn report_failures(
     Ok(Some(places.iter().map(answer).collect()))
 }
 
+/// Counts what a change recorded, by type.
+fn count(metrics: &Metrics, recorded: &[&CheckedFailure], reported: usize) {
+    metrics.failures("recorded", recorded.len() as u64);
+    metrics.failures("repeated", (reported - recorded.len()) as u64);
+    let mut types: BTreeMap<i16, (SyncErrorType, u64)> = BTreeMap::new();
+    for cause in recorded.iter().flat_map(|failure| &failure.causes) {
+        let error_type = cause.error_type;
+        types
+            .entry(error_type.to_value())
+            .or_insert((error_type, 0))
+            .1 += 1;
+    }
+    for (error_type, count) in types.into_values() {
+        let category = enum_name(error_type.category());
+        metrics.classified(category, enum_name(error_type), count);
+    }
+}
+
 /// Says which codes no rule knows, so that rules can be written for them.
-fn tell_unknown_codes<'a>(failures: impl Iterator<Item = &'a CheckedFailure>) {
-    let mut counts: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+fn tell_unknown_codes(metrics: &Metrics, failures: &[&CheckedFailure]) {
+    let mut counts: BTreeMap<(&'static str, &str), u64> = BTreeMap::new();
     for checked in failures {
         let unknown = checked.causes.iter().filter(|cause| cause.unknown_code);
         for code in unknown.filter_map(|cause| cause.code.as_deref()) {
-            let system = match checked.failure.system {
-                System::Hubspot => "HUBSPOT",
-                System::Salesforce => "SALESFORCE",
-            };
-            *counts
-                .entry((system, cut(code, LOGGED_CODE_CHARACTERS)))
-                .or_default() += 1;
+            let system = enum_name(checked.failure.system);
+            let code = cut(code, LOGGED_CODE_CHARACTERS);
+            *counts.entry((system, code)).or_default() += 1;
         }
     }
     for ((system, code), failures) in counts {
+        metrics.unknown_codes(system, failures);
         tracing::warn!(system, code, failures, "a code that no rule knows");
     }
 }

@@ -7,11 +7,11 @@ use tokio::task::JoinHandle;
 use super::input::SyncFailureInput;
 use super::{CheckedFailure, check_failure, report_failures};
 use crate::kernel::auth::{Report, Scope};
-use crate::kernel::clock::Clock;
-use crate::kernel::db::Db;
+use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
-use crate::kernel::user_error::{UserError, UserErrorCode};
+use crate::kernel::scalars::enum_name;
+use crate::kernel::user_error::UserError;
 
 /// The answer: the keys of `ReportSyncFailuresPayload`, `line` for `elementIndex`, and no results.
 #[derive(Debug, Default, Serialize)]
@@ -42,9 +42,8 @@ pub struct LineError {
 
 /// Takes lines and commits them by the thousand; while one batch is being committed, the next is read.
 pub struct NdjsonReport {
-    db: Db,
+    env: Env,
     scope: Scope<Report>,
-    clock: Clock,
     rest: Vec<u8>,
     /// The line that `rest` begins has passed its limit: its bytes are dropped up to the next line feed.
     is_overlong: bool,
@@ -57,11 +56,10 @@ pub struct NdjsonReport {
 
 impl NdjsonReport {
     /// A report of one portal.
-    pub fn new(db: Db, scope: Scope<Report>, clock: Clock) -> Self {
+    pub fn new(env: Env, scope: Scope<Report>) -> Self {
         Self {
-            db,
+            env,
             scope,
-            clock,
             rest: Vec::new(),
             is_overlong: false,
             line: 0,
@@ -120,7 +118,7 @@ impl NdjsonReport {
         }
         match serde_json::from_slice::<SyncFailureInput>(line) {
             Err(error) => self.refuse(None, "INVALID", json_error(&error)),
-            Ok(input) => match check_failure(input, self.clock.now()) {
+            Ok(input) => match check_failure(input, self.env.clock.now()) {
                 Ok(checked) => self.batch.push(checked),
                 Err(errors) => self.refuse_all(errors),
             },
@@ -136,7 +134,7 @@ impl NdjsonReport {
         for error in errors {
             // The path of a line begins where that of a GraphQL input has its "input".
             let field = error.field.map(|field| field.into_iter().skip(1).collect());
-            self.tell(field, code(error.code), error.message);
+            self.tell(field, enum_name(error.code), error.message);
         }
     }
 
@@ -161,10 +159,10 @@ impl NdjsonReport {
         self.committed().await?;
         let batch = std::mem::take(&mut self.batch);
         if !batch.is_empty() {
-            let (db, scope, clock) = (self.db.clone(), self.scope.clone(), self.clock.clone());
-            self.committing = Some(tokio::spawn(async move {
-                commit(&db, &scope, &clock, &batch).await
-            }));
+            let (env, scope) = (self.env.clone(), self.scope.clone());
+            self.committing = Some(tokio::spawn(
+                async move { commit(&env, &scope, &batch).await },
+            ));
         }
         Ok(())
     }
@@ -191,17 +189,14 @@ impl NdjsonReport {
         }
         self.commit().await?;
         self.committed().await?;
+        let refused = self.answer.refused_count;
+        self.env.metrics.failures("refused", refused);
         Ok(self.answer)
     }
 }
 
-async fn commit(
-    db: &Db,
-    scope: &Scope<Report>,
-    clock: &Clock,
-    batch: &[CheckedFailure],
-) -> Result<(u64, u64)> {
-    let answers = report_failures(db, scope, clock, batch).await?;
+async fn commit(env: &Env, scope: &Scope<Report>, batch: &[CheckedFailure]) -> Result<(u64, u64)> {
+    let answers = report_failures(env, scope, batch).await?;
     let answers = answers.ok_or_else(|| {
         Error::NotFound(
             "No portal with this Hub ID exists in the portals that the token names.".into(),
@@ -219,15 +214,4 @@ fn json_error(error: &serde_json::Error) -> String {
         "Not a SyncFailureInput in JSON: {text} (column {}).",
         error.column()
     )
-}
-
-fn code(code: UserErrorCode) -> &'static str {
-    match code {
-        UserErrorCode::Required => "REQUIRED",
-        UserErrorCode::Invalid => "INVALID",
-        UserErrorCode::TooLong => "TOO_LONG",
-        UserErrorCode::TooMany => "TOO_MANY",
-        UserErrorCode::OutOfRange => "OUT_OF_RANGE",
-        UserErrorCode::NotFound => "NOT_FOUND",
-    }
 }

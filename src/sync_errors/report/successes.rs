@@ -8,8 +8,8 @@ use super::CheckedSuccess;
 use super::ledger::Ledger;
 use super::write::{RecordIds, find_records, load_errors_by_id, write};
 use crate::kernel::auth::{Report, Scope};
-use crate::kernel::clock::Clock;
-use crate::kernel::db::{Db, Snapshot};
+use crate::kernel::db::Snapshot;
+use crate::kernel::env::Env;
 use crate::kernel::error::Result;
 use crate::portals::{self, Change};
 use crate::sync_errors::SyncErrorEventKind;
@@ -27,16 +27,15 @@ pub struct SuccessAnswer {
 /// Records successes. `None` when the portal does not exist. What matches nothing takes no lock: most successes are
 /// of records that never failed.
 pub async fn report_successes(
-    db: &Db,
+    env: &Env,
     scope: &Scope<Report>,
-    clock: &Clock,
     successes: &[CheckedSuccess],
 ) -> Result<Option<SuccessAnswer>> {
-    if !matches_anything(&db.snapshot(), scope.hub_id(), successes).await? {
-        let exists = scope.is_named() || portals::exists(&db.snapshot(), scope).await?;
+    if !matches_anything(&env.db.snapshot(), scope.hub_id(), successes).await? {
+        let exists = scope.is_named() || portals::exists(&env.db.snapshot(), scope).await?;
         return Ok(exists.then(SuccessAnswer::default));
     }
-    let Some(mut change) = Change::begin(db, scope, clock).await? else {
+    let Some(mut change) = Change::begin(env, scope).await? else {
         return Ok(None);
     };
     let mut ledger = Ledger::new(change.hub_id());

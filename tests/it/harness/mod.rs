@@ -15,9 +15,10 @@ use chrono::{DateTime, Duration, Utc};
 use reqwest::{Client, Response};
 use sea_orm::Database;
 use serde_json::{Value, json};
-use sync_health::kernel::auth;
+use sync_health::kernel::auth::{self, VerifierConfig};
 use sync_health::kernel::clock::Clock;
 use sync_health::kernel::config::Config;
+use sync_health::kernel::tls;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -71,6 +72,7 @@ pub struct Server {
 
 impl Server {
     pub async fn start(backend: Backend) -> Self {
+        tls::choose_provider();
         logs::capture();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let database_url = match backend {
@@ -81,7 +83,8 @@ impl Server {
         let clock = Arc::new(AtomicI64::new(
             (start + Duration::hours(1)).timestamp_micros(),
         ));
-        let mut config = Config::new(database_url.clone(), SECRET.to_vec());
+        let auth = VerifierConfig::of_secret(SECRET.to_vec());
+        let mut config = Config::new(database_url.clone(), auth);
         config.clock = Clock::Manual(clock.clone());
         config.database_connections = 4;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -1,6 +1,7 @@
 //! Databases on the PostgreSQL that `tests/run` starts.
 
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
+use sync_health::kernel::auth::VerifierConfig;
 use sync_health::kernel::config::Config;
 use sync_health::kernel::db::Db;
 
@@ -28,9 +29,12 @@ pub async fn new_database() -> String {
         .is_none()
     {
         run(&admin, &format!("CREATE DATABASE {template}_new")).await;
-        let db = Db::connect(&Config::new(format!("{base}/{template}_new"), Vec::new()))
-            .await
-            .expect("the template");
+        let db = Db::connect(&Config::new(
+            format!("{base}/{template}_new"),
+            VerifierConfig::of_secret(Vec::new()),
+        ))
+        .await
+        .expect("the template");
         db.migrate().await.expect("a migrated template");
         db.close().await.expect("a closed template");
         run(

@@ -1,15 +1,20 @@
 //! Authority is a value: a [`Viewer`] is made only by verifying a token, a [`Scope`] only from a viewer, and
 //! each store function takes the scope it needs. A forgotten check does not compile.
 
+mod key_set;
+mod token;
+mod verifier;
+
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
-use serde::{Deserialize, Serialize};
 
 use crate::kernel::error::{Error, Result};
-use crate::kernel::limits;
+
+pub use key_set::KeySource;
+pub use token::sign;
+pub use verifier::{Verifier, VerifierConfig};
 
 /// The right to query and subscribe.
 #[derive(Debug, Clone, Copy)]
@@ -182,139 +187,4 @@ pub fn parse_hub_id(text: &str) -> Option<i64> {
         .then(|| text.parse().ok())
         .flatten()
         .filter(|id| *id > 0)
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Claims {
-    sub: String,
-    exp: i64,
-    #[serde(default)]
-    scope: String,
-    #[serde(default)]
-    portals: Vec<serde_json::Value>,
-}
-
-/// Verifies tokens.
-#[derive(Clone)]
-pub struct Verifier {
-    key: Arc<DecodingKey>,
-    validation: Arc<Validation>,
-}
-
-impl Verifier {
-    /// Verifies HS256 tokens signed by `secret`; `exp` and `sub` are required.
-    pub fn new(secret: &[u8]) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_required_spec_claims(&["exp", "sub"]);
-        validation.validate_nbf = true;
-        validation.validate_aud = false;
-        Self {
-            key: Arc::new(DecodingKey::from_secret(secret)),
-            validation: Arc::new(validation),
-        }
-    }
-
-    /// The viewer of the value of an `Authorization` header.
-    pub fn verify_header(&self, header: Option<&[u8]>) -> Result<Viewer> {
-        let token = header
-            .and_then(|value| std::str::from_utf8(value).ok())
-            .and_then(|value| {
-                let (scheme, token) = value.split_once(' ')?;
-                scheme
-                    .eq_ignore_ascii_case("bearer")
-                    .then_some(token.trim())
-            });
-        match token {
-            Some(token) => self.verify(token),
-            None => Err(Error::Unauthenticated(
-                "Send the header \"Authorization: Bearer TOKEN\".".into(),
-            )),
-        }
-    }
-
-    /// The viewer of a token.
-    pub fn verify(&self, token: &str) -> Result<Viewer> {
-        let refuse = |why: &str| Error::Unauthenticated(format!("The token is not valid: {why}."));
-        if token.len() > limits::TOKEN_BYTES.value {
-            return Err(refuse("it is too long"));
-        }
-        let claims = decode::<Claims>(token, &self.key, &self.validation)
-            .map_err(|e| refuse(reason(e.kind())))?
-            .claims;
-        let portals = parse_portals(&claims.portals).map_err(|why| refuse(&why))?;
-        let expires_at = DateTime::from_timestamp(claims.exp, 0)
-            .ok_or_else(|| refuse("its exp is out of range"))?;
-        let scopes = claims.scope.split_whitespace().map(str::to_owned).collect();
-        Ok(Viewer {
-            subject: claims.sub.into(),
-            scopes,
-            portals,
-            expires_at,
-        })
-    }
-}
-
-/// Why a token is refused, in words that give nothing away but help its owner.
-fn reason(kind: &jsonwebtoken::errors::ErrorKind) -> &'static str {
-    use jsonwebtoken::errors::ErrorKind;
-    match kind {
-        ErrorKind::ExpiredSignature => "it has expired",
-        ErrorKind::ImmatureSignature => "it is not valid yet (nbf)",
-        ErrorKind::InvalidSignature => "its signature does not match",
-        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName => {
-            "it is not signed with HS256"
-        }
-        ErrorKind::MissingRequiredClaim(_) => "it needs the claims sub and exp",
-        _ => "it cannot be read (a JWT with the claims sub, exp, scope and portals is needed)",
-    }
-}
-
-fn parse_portals(claim: &[serde_json::Value]) -> std::result::Result<Portals, String> {
-    if claim.len() > limits::TOKEN_PORTALS.value {
-        return Err(format!(
-            "its claim portals names more than {} portals",
-            limits::TOKEN_PORTALS.value
-        ));
-    }
-    let mut ids = Vec::with_capacity(claim.len());
-    for value in claim {
-        let id = match value {
-            serde_json::Value::String(text) if text == "*" => return Ok(Portals::All),
-            serde_json::Value::String(text) => parse_hub_id(text),
-            serde_json::Value::Number(number) => number.as_i64().filter(|id| *id > 0),
-            _ => None,
-        };
-        ids.push(id.ok_or("its claim portals holds something else than Hub IDs or \"*\"")?);
-    }
-    ids.sort_unstable();
-    ids.dedup();
-    Ok(Portals::Named(ids))
-}
-
-/// Signs a token: for the commands `token` and `demo`.
-///
-/// `portals` are Hub IDs or `"*"`; `scope` is a list separated by spaces.
-pub fn sign(
-    secret: &[u8],
-    subject: &str,
-    portals: &[String],
-    scope: &str,
-    expires_at: DateTime<Utc>,
-) -> Result<String> {
-    let claims = Claims {
-        sub: subject.to_owned(),
-        exp: expires_at.timestamp(),
-        scope: scope.to_owned(),
-        portals: portals
-            .iter()
-            .map(|p| serde_json::Value::String(p.clone()))
-            .collect(),
-    };
-    parse_portals(&claims.portals).map_err(Error::BadUserInput)?;
-    encode(
-        &Header::new(Algorithm::HS256),
-        &claims,
-        &EncodingKey::from_secret(secret),
-    )
-    .map_err(|e| Error::Internal(e.to_string()))
 }

@@ -1,0 +1,226 @@
+//! The command line, and the configuration that it makes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use sync_health::kernel::auth::{KeySource, VerifierConfig};
+use sync_health::kernel::config::{Config, MIN_SECRET_BYTES, Rate};
+use sync_health::kernel::limits;
+
+/// The state of HubSpot-Salesforce integrations as a GraphQL API.
+#[derive(Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Serve the API.
+    Serve(Box<Serve>),
+    /// Serve a temporary database with two portals and a simulated engine, to look around.
+    Demo(Demo),
+    /// Bring the tables of the database up to date.
+    Migrate(Database),
+    /// Print the contract in GraphQL's schema language.
+    Schema,
+    /// Sign a token.
+    Token(Token),
+}
+
+#[derive(Args)]
+pub struct Database {
+    /// sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE.
+    #[arg(
+        long,
+        env = "SYNC_HEALTH_DATABASE_URL",
+        default_value = "sqlite://sync-health.db"
+    )]
+    pub database_url: String,
+}
+
+#[derive(Args)]
+pub struct Secret {
+    /// The secret that signs tokens (HS256), at least 32 bytes long.
+    #[arg(long, env = "SYNC_HEALTH_JWT_SECRET", hide_env_values = true)]
+    jwt_secret: Option<String>,
+}
+
+impl Secret {
+    /// The secret, where there is one; refused when it is short.
+    fn checked(self) -> Result<Option<Vec<u8>>, String> {
+        match self.jwt_secret {
+            Some(secret) if secret.len() < MIN_SECRET_BYTES => Err(format!(
+                "the secret has only {} bytes: {SECRET_HELP}",
+                secret.len()
+            )),
+            secret => Ok(secret.map(String::into_bytes)),
+        }
+    }
+
+    /// The secret of a command that cannot do without.
+    pub fn needed(self) -> Result<Vec<u8>, String> {
+        self.checked()?
+            .ok_or_else(|| format!("no secret to sign with: {SECRET_HELP}"))
+    }
+}
+
+const SECRET_HELP: &str = "set --jwt-secret or SYNC_HEALTH_JWT_SECRET to a secret of at least 32 bytes, for example from: openssl rand -hex 32";
+
+#[derive(Args)]
+pub struct Serve {
+    /// Address and port to listen on.
+    #[arg(long, env = "SYNC_HEALTH_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    secret: Secret,
+    #[command(flatten)]
+    keys: Keys,
+    #[command(flatten)]
+    rates: Rates,
+    /// An origin whose pages may call, for example https://app.example.com; * for all. Several separated by commas.
+    #[arg(long, env = "SYNC_HEALTH_CORS_ORIGINS", value_delimiter = ',')]
+    cors_origins: Vec<String>,
+    /// A manifest of documents (of Relay's compiler or Apollo's tools): nothing else runs then.
+    #[arg(long, env = "SYNC_HEALTH_TRUSTED_DOCUMENTS")]
+    trusted_documents: Option<PathBuf>,
+    /// Serve GraphiQL at /graphiql.
+    #[arg(long, env = "SYNC_HEALTH_GRAPHIQL")]
+    graphiql: bool,
+    /// Connections that read, and on PostgreSQL as many that write.
+    #[arg(long, env = "SYNC_HEALTH_DATABASE_CONNECTIONS", default_value_t = 8,
+        value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    database_connections: u32,
+    /// Send traces to this OpenTelemetry collector (OTLP over HTTP), for example http://127.0.0.1:4318.
+    #[arg(long, env = "SYNC_HEALTH_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+}
+
+#[derive(Args)]
+struct Keys {
+    /// A file with the issuer's public keys (JWK Set), for RS256, ES256 and EdDSA tokens.
+    #[arg(long, env = "SYNC_HEALTH_JWKS_FILE", conflicts_with = "jwks_url")]
+    jwks_file: Option<PathBuf>,
+    /// The address of the issuer's public keys (JWK Set).
+    #[arg(long, env = "SYNC_HEALTH_JWKS_URL")]
+    jwks_url: Option<url::Url>,
+    /// What a token's iss has to be.
+    #[arg(long, env = "SYNC_HEALTH_JWT_ISSUER")]
+    jwt_issuer: Option<String>,
+    /// What a token's aud has to hold.
+    #[arg(long, env = "SYNC_HEALTH_JWT_AUDIENCE")]
+    jwt_audience: Option<String>,
+    /// By how many seconds the issuer's clock may differ.
+    #[arg(long, env = "SYNC_HEALTH_JWT_LEEWAY_SECONDS", default_value_t = 60)]
+    jwt_leeway_seconds: u64,
+}
+
+const DEFAULT_POINTS: u32 = limits::BUCKET_POINTS.value as u32;
+const DEFAULT_RESTORED: u32 = limits::RESTORED_POINTS.value as u32;
+const DEFAULT_REPORT_POINTS: u32 = limits::REPORT_BUCKET_POINTS.value as u32;
+const DEFAULT_RESTORED_REPORT: u32 = limits::RESTORED_REPORT_POINTS.value as u32;
+
+#[derive(Args)]
+struct Rates {
+    /// Points that a subject can spend on one portal at once.
+    #[arg(long, env = "SYNC_HEALTH_POINTS", default_value_t = DEFAULT_POINTS,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    points: u32,
+    /// Points that come back each second.
+    #[arg(long, env = "SYNC_HEALTH_POINTS_PER_SECOND", default_value_t = DEFAULT_RESTORED,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    points_per_second: u32,
+    /// Points that an engine can spend on reports to one portal at once.
+    #[arg(long, env = "SYNC_HEALTH_REPORT_POINTS", default_value_t = DEFAULT_REPORT_POINTS,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    report_points: u32,
+    /// Points for reports that come back each second.
+    #[arg(long, env = "SYNC_HEALTH_REPORT_POINTS_PER_SECOND", default_value_t = DEFAULT_RESTORED_REPORT,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    report_points_per_second: u32,
+}
+
+#[derive(Args)]
+pub struct Demo {
+    /// Address and port to listen on.
+    #[arg(long, env = "SYNC_HEALTH_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// Stop after this many seconds instead of running until interrupted.
+    #[arg(long)]
+    pub seconds: Option<u64>,
+}
+
+#[derive(Args)]
+pub struct Token {
+    #[command(flatten)]
+    pub secret: Secret,
+    /// A Hub ID, or * for all portals; may be given several times.
+    #[arg(long, required = true)]
+    pub portal: Vec<String>,
+    /// Scopes, separated by spaces: sync-health:read, sync-health:manage, sync-health:report.
+    #[arg(long, default_value = "sync-health:read")]
+    pub scope: String,
+    /// Who the token is for.
+    #[arg(long, default_value = "cli")]
+    pub subject: String,
+    /// How long it is valid, for example 15m, 1h or 30d.
+    #[arg(long, default_value = "1h", value_parser = parse_ttl)]
+    pub ttl: chrono::Duration,
+}
+
+impl Serve {
+    /// The configuration of the server; in words what is missing.
+    pub fn config(self) -> Result<Config, String> {
+        let secret = self.secret.checked()?;
+        let keys = match (self.keys.jwks_file, self.keys.jwks_url) {
+            (Some(path), _) => Some(KeySource::File(path)),
+            (None, Some(url)) => Some(KeySource::Url(url)),
+            (None, None) => None,
+        };
+        if secret.is_none() && keys.is_none() {
+            return Err(format!(
+                "no key to check tokens with: {SECRET_HELP}; or set --jwks-url or --jwks-file to the public keys of your issuer"
+            ));
+        }
+        let auth = VerifierConfig {
+            secret,
+            keys,
+            issuer: self.keys.jwt_issuer,
+            audience: self.keys.jwt_audience,
+            leeway: Duration::from_secs(self.keys.jwt_leeway_seconds),
+            ..VerifierConfig::of_secret(Vec::new())
+        };
+        let rates = self.rates;
+        Ok(Config {
+            database_connections: self.database_connections,
+            points: Rate::new(rates.points, rates.points_per_second),
+            report_points: Rate::new(rates.report_points, rates.report_points_per_second),
+            cors_origins: self.cors_origins,
+            trusted_documents: self.trusted_documents,
+            graphiql: self.graphiql,
+            ..Config::new(self.database.database_url, auth)
+        })
+    }
+}
+
+fn parse_ttl(text: &str) -> Result<chrono::Duration, String> {
+    let help = "a number with s, m, h or d, for example 1h";
+    let (number, unit) = text
+        .split_at_checked(text.len().saturating_sub(1))
+        .ok_or(help)?;
+    let number: i64 = number.parse().map_err(|_| help)?;
+    let duration = match unit {
+        "s" => chrono::Duration::try_seconds(number),
+        "m" => chrono::Duration::try_minutes(number),
+        "h" => chrono::Duration::try_hours(number),
+        "d" => chrono::Duration::try_days(number),
+        _ => None,
+    };
+    duration
+        .filter(|duration| *duration > chrono::Duration::zero())
+        .ok_or_else(|| help.to_owned())
+}

@@ -1,0 +1,18 @@
+//! What work is done with: passed as one value, cheap to clone.
+
+use std::sync::Arc;
+
+use crate::kernel::clock::Clock;
+use crate::kernel::db::Db;
+use crate::kernel::metrics::Metrics;
+
+/// The database, the clock and what is counted.
+#[derive(Debug, Clone)]
+pub struct Env {
+    /// Where everything is kept.
+    pub db: Db,
+    /// Where "now" comes from.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}

@@ -1,0 +1,201 @@
+//! Documents: found by text, by hash (automatic persisted queries) or by id (trusted documents), and kept parsed.
+//!
+//! With a manifest of trusted documents nothing else runs. Without one, a client may send a document once with its hash
+//! and from then on the hash alone; who forgets a document answers `PersistedQueryNotFound`, and clients send it again.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_graphql::parser::types::ExecutableDocument;
+use moka::sync::Cache;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::answer::Refusal;
+use super::guard;
+use super::request::GraphQlRequest;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::limits;
+
+/// A document that passed the parser.
+pub(super) struct Document {
+    pub(super) parsed: ExecutableDocument,
+    /// Whether it passed all rules of validation: then they need not be asked again.
+    is_valid: AtomicBool,
+}
+
+impl Document {
+    pub(super) fn is_valid(&self) -> bool {
+        self.is_valid.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_valid(&self) {
+        self.is_valid.store(true, Ordering::Relaxed);
+    }
+}
+
+type Hash = [u8; 32];
+
+/// All documents of a server.
+pub(super) struct Documents {
+    kept: Cache<Arc<str>, Arc<Document>>,
+    persisted: Cache<Hash, Arc<str>>,
+    trusted: Option<HashMap<String, Arc<str>>>,
+}
+
+impl Documents {
+    /// Reads the manifest, where there is one: a document in it that would be refused keeps the server from starting.
+    pub(super) fn new(manifest: Option<&Path>) -> Result<Self> {
+        let weigh = |text: &Arc<str>| u32::try_from(text.len()).unwrap_or(u32::MAX);
+        let capacity = limits::KEPT_DOCUMENT_BYTES.value as u64;
+        Ok(Self {
+            kept: Cache::builder()
+                .max_capacity(capacity)
+                .weigher(move |text, _| weigh(text))
+                .build(),
+            persisted: Cache::builder()
+                .max_capacity(capacity)
+                .weigher(move |_, text| weigh(text))
+                .build(),
+            trusted: manifest.map(read_manifest).transpose()?,
+        })
+    }
+
+    /// The document of a request.
+    pub(super) fn find(
+        &self,
+        request: &GraphQlRequest,
+    ) -> Result<(Arc<str>, Arc<Document>), Refusal> {
+        let text = self.text(request)?;
+        if let Some(document) = self.kept.get(&text) {
+            return Ok((text, document));
+        }
+        let document = Document {
+            parsed: guard::parse(&text)?,
+            is_valid: AtomicBool::new(false),
+        };
+        Ok((text, Arc::new(document)))
+    }
+
+    /// Keeps a document that proved to be valid.
+    pub(super) fn keep(&self, text: Arc<str>, document: Arc<Document>) {
+        document.set_valid();
+        self.kept.insert(text, document);
+    }
+
+    fn text(&self, request: &GraphQlRequest) -> Result<Arc<str>, Refusal> {
+        let query = request.query.as_deref().filter(|query| !query.is_empty());
+        let extensions = request.extensions.as_ref();
+        let persisted = extensions.and_then(|extensions| extensions.persisted_query.as_ref());
+        let id = request
+            .document_id
+            .as_deref()
+            .map(|id| id.strip_prefix("sha256:").unwrap_or(id))
+            .or(persisted.map(|persisted| persisted.sha256_hash.as_str()));
+        if let Some(trusted) = &self.trusted {
+            return match (id, query) {
+                (None, None) => Err(missing()),
+                (Some(id), _) if trusted.contains_key(id) => Ok(trusted[id].clone()),
+                (_, Some(query)) => trusted
+                    .values()
+                    .find(|text| &***text == query)
+                    .cloned()
+                    .ok_or_else(|| Refusal::document("FORBIDDEN", UNTRUSTED.into())),
+                (Some(_), None) => Err(not_found()),
+            };
+        }
+        match (id, query) {
+            (None, None) => Err(missing()),
+            (None, Some(query)) => within_limit(query),
+            (Some(id), None) => hash_of(id)
+                .and_then(|hash| self.persisted.get(&hash))
+                .ok_or_else(not_found),
+            (Some(id), Some(query)) => {
+                let text = within_limit(query)?;
+                let hash = Hash::from(Sha256::digest(query));
+                if hash_of(id) != Some(hash) {
+                    return Err(Refusal::document("BAD_USER_INPUT", WRONG_HASH.into()));
+                }
+                self.persisted.insert(hash, text.clone());
+                Ok(text)
+            }
+        }
+    }
+}
+
+const UNTRUSTED: &str = "Only the documents of the server's manifest run here.";
+const WRONG_HASH: &str = "The hash is not the SHA-256 of the document.";
+
+fn missing() -> Refusal {
+    Refusal::status(
+        axum::http::StatusCode::BAD_REQUEST,
+        "The key query is needed: a GraphQL document.",
+    )
+}
+
+/// The words that clients of automatic persisted queries wait for.
+fn not_found() -> Refusal {
+    Refusal::document("NOT_FOUND", "PersistedQueryNotFound".into())
+}
+
+fn within_limit(query: &str) -> Result<Arc<str>, Refusal> {
+    let limit = limits::DOCUMENT_BYTES;
+    if query.len() <= limit.value {
+        return Ok(query.into());
+    }
+    let message = format!(
+        "A document has at most {} {} ({}).",
+        limit.value, limit.unit, limit.name
+    );
+    Err(Refusal::from(Error::PayloadTooLarge(message)).by(limit))
+}
+
+/// 64 hexadecimal digits.
+fn hash_of(text: &str) -> Option<Hash> {
+    let mut hash = Hash::default();
+    if text.len() != 2 * hash.len() || !text.is_ascii() {
+        return None;
+    }
+    for (byte, at) in hash.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+    }
+    Some(hash)
+}
+
+/// A manifest as Relay's compiler writes it (`{"ID": "document"}`), or as Apollo's tools do.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Manifest {
+    Apollo { operations: Vec<ManifestOperation> },
+    Relay(HashMap<String, Arc<str>>),
+}
+
+#[derive(Deserialize)]
+struct ManifestOperation {
+    id: String,
+    body: Arc<str>,
+}
+
+fn read_manifest(path: &Path) -> Result<HashMap<String, Arc<str>>> {
+    let refused = |why: String| {
+        Error::BadUserInput(format!("the trusted documents {}: {why}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+    let manifest = serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
+    let documents = match manifest {
+        Manifest::Relay(documents) => documents,
+        Manifest::Apollo { operations } => {
+            let operations = operations.into_iter();
+            operations
+                .map(|operation| (operation.id, operation.body))
+                .collect()
+        }
+    };
+    for (id, text) in &documents {
+        let parsed = within_limit(text).and_then(|text| guard::parse(&text));
+        parsed.map_err(|refusal| refused(format!("{id}: {}", refusal.message())))?;
+    }
+    Ok(documents)
+}

@@ -1,0 +1,68 @@
+//! What stands around the handlers: origins, compression, headers of every answer.
+
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, Method, header};
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::kernel::error::{Error, Result};
+
+/// Answers shorter than this are sent as they are: compressing them costs more than it saves.
+const COMPRESSED_FROM_BYTES: u64 = 1_024;
+
+/// gzip and brotli, as the client accepts.
+pub(super) fn compression() -> CompressionLayer<impl Predicate> {
+    CompressionLayer::new()
+        .quality(tower_http::CompressionLevel::Fastest)
+        .compress_when(SizeAbove::new(COMPRESSED_FROM_BYTES))
+}
+
+/// Lets pages of these origins call; `*` is all, none where the list is empty.
+pub(super) fn cors(origins: &[String]) -> Result<Option<CorsLayer>> {
+    if origins.is_empty() {
+        return Ok(None);
+    }
+    let allowed = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        let origins: Result<Vec<_>> = origins.iter().map(|origin| check_origin(origin)).collect();
+        AllowOrigin::list(origins?)
+    };
+    let exposed = [
+        "x-request-id",
+        "ratelimit",
+        "ratelimit-policy",
+        "retry-after",
+    ];
+    Ok(Some(
+        CorsLayer::new()
+            .allow_origin(allowed)
+            .allow_methods([Method::GET, Method::POST])
+            .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+            .expose_headers(exposed.map(HeaderName::from_static))
+            .max_age(std::time::Duration::from_secs(600)),
+    ))
+}
+
+/// Scheme, host and port, as browsers send them: anything else would never match.
+fn check_origin(origin: &str) -> Result<HeaderValue> {
+    let refused = || {
+        Error::BadUserInput(format!(
+            "{origin} is no origin. Write scheme, host and port, for example https://app.example.com."
+        ))
+    };
+    let url = url::Url::parse(origin).map_err(|_| refused())?;
+    if url.origin().ascii_serialization() != origin {
+        return Err(refused());
+    }
+    HeaderValue::from_str(origin).map_err(|_| refused())
+}
+
+/// Answers are one viewer's and of one moment: nobody keeps them; and nobody guesses their type.
+pub(super) fn mark_private(headers: &mut HeaderMap) {
+    let private = HeaderValue::from_static("private, no-store");
+    headers.entry(CACHE_CONTROL).or_insert(private);
+    let no_sniffing = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, no_sniffing);
+}

@@ -1,0 +1,154 @@
+//! From a request to its answer, the same for every transport: document, operation, variables, cost, bucket, execution.
+//!
+//! Each step refuses what the next one should not see; what is cheap to refuse comes first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
+use async_graphql::{Request, Value};
+use tracing::Instrument;
+
+use super::answer::Refusal;
+use super::app::App;
+use super::guard::{self, Measured};
+use super::request::{GraphQlRequest, Variables};
+use super::request_log::Notes;
+use super::throttle::{Exhausted, Status};
+use crate::kernel::auth::{Portals, Viewer};
+use crate::kernel::call::Call;
+use crate::kernel::error::Error;
+use crate::kernel::limits;
+
+/// An executed operation.
+pub(super) struct Executed {
+    pub(super) response: async_graphql::Response,
+    pub(super) cost: Cost,
+}
+
+/// What an operation cost, and what is left in the bucket.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cost {
+    pub(super) requested: u64,
+    pub(super) status: Status,
+}
+
+/// Runs the operation of a request; `only_queries` where nothing may be changed.
+pub(super) async fn run(
+    app: &App,
+    notes: &Notes,
+    viewer: Viewer,
+    request: GraphQlRequest,
+    only_queries: bool,
+) -> Result<Executed, Refusal> {
+    let (text, document) = app.documents.find(&request)?;
+    let operation = operation(&document.parsed, request.operation_name.as_deref())?;
+    notes.operation(match operation.ty {
+        OperationType::Query => "query",
+        OperationType::Mutation => "mutation",
+        OperationType::Subscription => "subscription",
+    });
+    if only_queries && operation.ty != OperationType::Query {
+        return Err(Refusal::only_queries());
+    }
+    let variables = request.variables.unwrap_or_default();
+    let measured = guard::measure(&app.contract, &document.parsed, operation, &variables)?;
+    notes.cost(measured.cost);
+    app.contract.check_variables(operation, &variables)?;
+    let cost = spend(app, &viewer, &measured)?;
+    let call = Arc::new(Call {
+        viewer,
+        snapshot: app.env.db.snapshot(),
+        env: app.env.clone(),
+    });
+    let mut execution = Request::new("")
+        .variables(to_graphql(variables))
+        .data(call.clone());
+    execution.operation_name = request.operation_name.filter(|name| !name.is_empty());
+    execution.set_parsed_query(document.parsed.clone());
+    // The rules of validation look at the document alone, once the variables have been checked.
+    let schema = if document.is_valid() {
+        &app.valid_schema
+    } else {
+        &app.schema
+    };
+    let time = Duration::from_secs(limits::OPERATION_SECONDS.value as u64);
+    let executing = schema
+        .execute(execution)
+        .instrument(tracing::info_span!("execute"));
+    let executed = tokio::time::timeout(time, executing).await;
+    notes.statements(call.snapshot.statement_count());
+    let response = executed.map_err(|_| too_slow())?;
+    if !document.is_valid() && !is_refused(&response) {
+        app.documents.keep(text, document);
+    }
+    Ok(Executed { response, cost })
+}
+
+/// Errors without a path were found before anything ran.
+pub(super) fn is_refused(response: &async_graphql::Response) -> bool {
+    response.data == Value::Null
+        && !response.errors.is_empty()
+        && response.errors.iter().all(|error| error.path.is_empty())
+}
+
+fn to_graphql(variables: Variables) -> async_graphql::Variables {
+    async_graphql::Variables::from_json(serde_json::Value::Object(variables))
+}
+
+fn too_slow() -> Error {
+    let limit = limits::OPERATION_SECONDS;
+    Error::Timeout(format!(
+        "The operation took longer than {} {} ({}). Ask for less at a time.",
+        limit.value, limit.unit, limit.name
+    ))
+}
+
+/// Takes the cost from the bucket of the viewer and the portal that the operation is about.
+fn spend(app: &App, viewer: &Viewer, measured: &Measured) -> Result<Cost, Refusal> {
+    let portal = match (measured.portals.as_slice(), viewer.portals()) {
+        ([one], _) => *one,
+        ([], Portals::Named(ids)) if ids.len() == 1 => ids[0],
+        _ => 0,
+    };
+    let buckets = if measured.is_report {
+        &app.throttle.reports
+    } else {
+        &app.throttle.operations
+    };
+    let spender = (Arc::from(viewer.subject()), portal);
+    match buckets.spend(&spender, measured.cost) {
+        Ok(status) => Ok(Cost {
+            requested: measured.cost,
+            status,
+        }),
+        Err(Exhausted { status, wait }) => {
+            let cost = Cost {
+                requested: measured.cost,
+                status,
+            };
+            Err(Refusal::rate_limited(cost, wait))
+        }
+    }
+}
+
+/// The operation that would run; several need a name.
+fn operation<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Result<&'a OperationDefinition, Refusal> {
+    let mut operations = document.operations.iter();
+    let found = match name.filter(|name| !name.is_empty()) {
+        Some(wanted) => operations.find(|(name, _)| name.is_some_and(|name| name == wanted)),
+        None => operations.next().filter(|_| operations.next().is_none()),
+    };
+    let unknown = || {
+        Refusal::document(
+            "GRAPHQL_VALIDATION_FAILED",
+            "operationName has to name one of the document's operations.".into(),
+        )
+    };
+    found
+        .map(|(_, operation)| &operation.node)
+        .ok_or_else(unknown)
+}
