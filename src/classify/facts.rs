@@ -1,6 +1,10 @@
 //! What a failure tells beside its category: fields, values, limits, the other records; from what the engine told,
 //! else from the providers' own wordings.
 
+mod patterns;
+
+use patterns::{Found, first_word, patterns};
+
 use crate::classify::provider_error::{ProviderError, between, split_at_text};
 use crate::classify::{
     AccessKind, Details, ExternalId, Failure, FieldName, RelatedRecord, SyncErrorCategory,
@@ -63,7 +67,7 @@ pub(super) fn facts(failure: &Failure, error: &ProviderError, error_type: SyncEr
             .blocking_record
             .clone()
             .or_else(|| blocking_record(failure, &found)),
-        component: component(error).map(str::to_owned),
+        component: component(error, error_type).map(str::to_owned),
         duplicate_rule: error
             .duplicate
             .as_ref()
@@ -73,113 +77,6 @@ pub(super) fn facts(failure: &Failure, error: &ProviderError, error_type: SyncEr
             .filter(|_| error_type.category() != SyncErrorCategory::Other),
         expected_type: found.expected_type.map(str::to_owned),
         missing_access: missing_access(error, error_type),
-    }
-}
-
-/// What a text tells by one of the wordings that both systems always use.
-#[derive(Debug, Default)]
-struct Found<'a> {
-    label: Option<&'a str>,
-    value: Option<&'a str>,
-    object: Option<&'a str>,
-    number: Option<i32>,
-    expected_type: Option<&'a str>,
-    existing_id: Option<&'a str>,
-    external_id: Option<(&'a str, &'a str)>,
-}
-
-/// "LABEL: wording: VALUE", the value up to the text on the right.
-const LABEL_AND_VALUE: &[(&str, &str)] = &[
-    (": bad value for restricted picklist field: ", ""),
-    (": data value too large: ", " (max length="),
-    (": invalid email address: ", ""),
-    (": id value of incorrect type: ", ""),
-    (": value not of required type: ", ""),
-];
-
-fn patterns(error: &ProviderError, system: System) -> Found<'_> {
-    let text = error.cleaned.as_str();
-    let mut found = Found::default();
-    match system {
-        System::Salesforce => salesforce_patterns(text, &mut found),
-        System::Hubspot => hubspot_patterns(text, &mut found),
-    }
-    found.value = found.value.map(str::trim).filter(|value| !value.is_empty());
-    found
-}
-
-fn salesforce_patterns<'a>(text: &'a str, found: &mut Found<'a>) {
-    for (wording, end) in LABEL_AND_VALUE {
-        if let Some((label, rest)) = split_at_text(text, wording) {
-            let value = if end.is_empty() {
-                rest
-            } else {
-                rest.rsplit_once(end).map_or(rest, |(value, _)| value)
-            };
-            found.value = Some(strip_field_list(value));
-            found.label = Some(label.rsplit_once(": ").map_or(label, |(_, label)| label))
-                .filter(|label| label.len() <= 100);
-        }
-    }
-    found.number = between(text, "max length=", ")").and_then(|number| number.parse().ok());
-    found.existing_id = split_at_text(text, "on record with id: ").map(|(_, id)| first_word(id));
-    found.object = between(text, "sObject type '", "'")
-        .or_else(|| between(text, "on entity '", "'"))
-        .or_else(|| between(text, "on sobject of type ", " "));
-    found.expected_type = between(text, "Cannot deserialize instance of ", " from");
-    if let Some(value) = between(text, "oreign key external ID: ", " not found for field ")
-        && let Some((field, entity)) = text
-            .split_once(" not found for field ")
-            .and_then(|(_, rest)| rest.split_once(" in entity "))
-    {
-        found.external_id = Some((field, value));
-        found.object = Some(first_word(entity));
-    }
-}
-
-fn hubspot_patterns<'a>(text: &'a str, found: &mut Found<'a>) {
-    found.value = between(text, "", " was not one of the allowed options")
-        .or_else(|| between(text, "Email address ", " is invalid"))
-        .or_else(|| between(text, "", " was not a valid "))
-        .or_else(|| between(text, ", value=", "}"));
-    found.existing_id = split_at_text(text, "Existing ID: ")
-        .map(|(_, id)| first_word(id))
-        .or_else(|| {
-            let (before, _) = split_at_text(text, " already has that value")?;
-            before
-                .rsplit(' ')
-                .next()
-                .filter(|id| id.bytes().all(|b| b.is_ascii_digit()))
-        });
-    found.expected_type = split_at_text(text, "was not a valid ").map(|(_, rest)| first_word(rest));
-    found.number = ["limit of ", "Limit of "]
-        .iter()
-        .find_map(|wording| split_at_text(text, wording))
-        .and_then(|(_, rest)| whole_number(rest));
-}
-
-/// The number at the start, which may have commas between its thousands.
-fn whole_number(text: &str) -> Option<i32> {
-    let is_part = |b: &u8| b.is_ascii_digit() || *b == b',';
-    let length = text.bytes().take_while(is_part).count();
-    text[..length].replace(',', "").parse().ok()
-}
-
-fn first_word(text: &str) -> &str {
-    text.split([' ', ',', ')', ']', '}'])
-        .next()
-        .unwrap_or(text)
-        .trim_end_matches(['.', ':'])
-}
-
-/// Apex puts `: [Field]` behind the value.
-fn strip_field_list(value: &str) -> &str {
-    match value
-        .strip_suffix(']')
-        .and_then(|value| value.rsplit_once(": ["))
-    {
-        Some((value, _)) => value,
-        None => value,
     }
 }
 
@@ -217,8 +114,9 @@ fn blocking_record(failure: &Failure, found: &Found<'_>) -> Option<RelatedRecord
     })
 }
 
-/// The trigger before ": execution of", or the quoted process or flow.
-fn component(error: &ProviderError) -> Option<&str> {
+/// The trigger before ": execution of", or the quoted process or flow; a flow that is quoted in another language, or
+/// named by its version only, by that.
+fn component(error: &ProviderError, error_type: SyncErrorType) -> Option<&str> {
     let text = error.cleaned.as_str();
     if let Some((before, _)) = split_at_text(text, ": execution of ") {
         return before
@@ -226,9 +124,46 @@ fn component(error: &ProviderError) -> Option<&str> {
             .next()
             .filter(|name| !name.is_empty());
     }
-    between(text, "\"", "\" process failed")
+    let flow = between(text, "\"", "\" process failed")
         .or_else(|| between(text, "flow \"", "\""))
-        .or_else(|| between(text, "Flow \"", "\""))
+        .or_else(|| between(text, "Flow \"", "\""));
+    if error_type != SyncErrorType::Flow {
+        return flow;
+    }
+    flow.or_else(|| quoted_flow(text))
+        .or_else(|| between(text, "Error element ", " ("))
+        .or_else(|| split_at_text(text, "version ID ").map(|(_, id)| first_word(id)))
+}
+
+/// What processes and flows are called in the languages of Salesforce's users.
+const FLOW_WORDS: &[&str] = &[
+    "proce",
+    "proze",
+    "flow",
+    "flujo",
+    "flux",
+    "fluss",
+    "プロセス",
+    "フロー",
+    "프로세스",
+    "플로",
+];
+
+/// The quoted text beside such a word: other quoted texts are values.
+fn quoted_flow(text: &str) -> Option<&str> {
+    /// How far the word may stand from the quotes.
+    const NEAR_BYTES: usize = 24;
+    let quotes: Vec<usize> = text.match_indices('"').map(|(at, _)| at).collect();
+    let quoted = quotes.chunks_exact(2).map(|pair| (pair[0], pair[1]));
+    let is_flow = |(start, end): &(usize, usize)| {
+        let before = &text[text.ceil_char_boundary(start.saturating_sub(NEAR_BYTES))..*start];
+        let after = &text[*end + 1..text.floor_char_boundary(end + 1 + NEAR_BYTES)];
+        let near = [before.to_lowercase(), after.to_lowercase()];
+        let mut words = FLOW_WORDS.iter();
+        words.any(|word| near.iter().any(|text| text.contains(word)))
+    };
+    let found = quoted.into_iter().find(is_flow);
+    found.map(|(start, end)| &text[start + 1..end])
 }
 
 impl Facts {

@@ -16,7 +16,7 @@ rules! {
     "hubspot.option": ["INVALID_OPTION" "INVALID_ENUMERATION_OPTION" "AMBIGUOUS_ENUMERATION_OPTION"] Always => PicklistValueNotAllowed;
     // Links
     "hubspot.association-limit": ["ASSOCIATION_LIMIT*" "ASSOCIATIONS_LIMIT*" "EXCEEDED_ASSOCIATION_LIMIT"] Always => AssociationLimitReached;
-    "hubspot.association": ["INVALID_ASSOCIATION*" "ASSOCIATION*" "UNKNOWN_ASSOCIATION*" "COULD_NOT_UPDATE_ASSOCIATION" "NO_ASSOCIATIONS_FOUND" "INVALID_FROM_OBJECT*" "INVALID_TO_OBJECT*" "FROM_OBJECT_NOT_FOUND" "TO_OBJECT_NOT_FOUND"] Always => AssociationInvalid;
+    "hubspot.association": ["INVALID_ASSOCIATION*" "ASSOCIATION*" "UNKNOWN_ASSOCIATION*" "COULD_NOT_UPDATE_ASSOCIATION" "INVALID_OBJECT_ID*" "NO_ASSOCIATIONS_FOUND" "INVALID_FROM_OBJECT*" "INVALID_TO_OBJECT*" "FROM_OBJECT_NOT_FOUND" "TO_OBJECT_NOT_FOUND"] Always => AssociationInvalid;
     // Mappings
     "hubspot.property-missing": ["PROPERTY_DOESNT_EXIST" "PROPERTY_NOT_FOUND" "PROPERTY_DOES_NOT_EXIST" "PROPERTY_DEFINITION_NOT_FOUND"] Always => FieldNotFound;
     "hubspot.read-only": ["READ_ONLY_VALUE" "READ_ONLY_PROPERTY" "CALCULATED_PROPERTY"] Always => FieldReadOnly;
@@ -41,24 +41,26 @@ rules! {
     /// A general code (`VALIDATION_ERROR`), an unknown one or none: HubSpot's own wording.
     BY_TEXT:
     "hubspot.text.already-has-value": [] Text(&["already has that value", "already have that value"]) => ValueAlreadyInUse;
-    "hubspot.text.exists": [] Text(&["already exists. existing id", "contact already exists", "company already exists", "object already exists"]) => Duplicate;
-    "hubspot.text.duplicate-in-batch": [] Text(&["duplicate ids found in batch", "duplicate ids provided", "duplicate values for unique propert", "conflicting unique propert"]) => Duplicate;
+    "hubspot.text.exists": [] Text(&[" already exists"]) => Duplicate;
+    "hubspot.text.duplicate-in-batch": [] Text(&["contains duplicate", "is already in use by", "duplicate ids found in batch", "duplicate ids provided", "duplicate values for unique propert", "conflicting unique propert"]) => Duplicate;
     "hubspot.text.option": [] Text(&["was not one of the allowed options", "is not one of the allowed options", "one of the allowed options", "is not a valid pipeline stage"]) => PicklistValueNotAllowed;
     "hubspot.text.option-limit": [] Text(&["too many options", "maximum number of options"]) => PicklistLimitReached;
     "hubspot.text.association-limit": [] Holds(is_association_limit) => AssociationLimitReached;
-    "hubspot.text.association": [] Text(&["association type", "associations are not valid", "association are not valid", "invalid association", "association is not valid", "associations were not valid", "not a valid association", "associations between", "can't be associated", "cannot be associated", "could not be associated"]) => AssociationInvalid;
+    "hubspot.text.association": [] Text(&["association type", "associations are not valid", "association are not valid", "invalid association", "association is not valid", "associations were not valid", "associations are invalid", "for associations to be created", "could not associate", "not a valid association", "associations between", "can't be associated", "cannot be associated", "could not be associated"]) => AssociationInvalid;
     "hubspot.text.property-missing": [] Holds(is_property_missing) => FieldNotFound;
     "hubspot.text.read-only": [] Text(&["read only property", "read-only property", "is read only", "is read-only", "is a read only", "is a calculated", "readonly", "cannot be set as it is calculated"]) => FieldReadOnly;
     "hubspot.text.non-unique": [] Text(&["non-unique", "is not a unique property", "not a unique identifier property", "must be a unique property"]) => PropertyMapping;
     "hubspot.text.object-type": [] Text(&["unable to infer object type", "object type is not supported", "invalid object type"]) => ObjectNotSupported;
+    "hubspot.text.stage": [] AllText(&["pipeline stage", "not valid"]) => PicklistValueNotAllowed;
+    "hubspot.text.malformed": [] Text(&["invalid input json", "unable to parse json", "could not parse json"]) => Unknown;
     "hubspot.text.required": [] Text(&["required properties were not set", "required property", "required properties", "is required to create", "missing required"]) => RequiredValueMissing;
     "hubspot.text.email": [] Holds(is_email) => InvalidEmail;
     "hubspot.text.owner": [] Text(&["owner does not exist", "is not a valid owner", "not a valid owner", "owner is invalid"]) => InactiveOwner;
     "hubspot.text.too-long": [] Text(&["is too long", "too long for", "longer than the maximum", "exceeds the maximum length", "maximum length", "character limit", "characters or less", "must not exceed"]) => ValueTooLong;
     "hubspot.text.range": [] Text(&["is greater than the maximum", "is less than the minimum", "out of range", "is too large", "too many digits", "must be between"]) => ValueOutOfRange;
     "hubspot.text.format": [] Text(&["was not a valid", "is not a valid", "not a valid", "is not at midnight", "not at midnight", "invalid date", "invalid phone", "must be a number", "is an invalid"]) => InvalidFormat;
-    "hubspot.text.scopes": [] Text(&["all required scopes", "following scopes are required", "required scopes", "missing scopes", "requires one of the following scopes", "the scope needed for this api call"]) => ApiAccess;
-    "hubspot.text.permission": [] Text(&["does not have proper permissions", "do not have permission", "don't have permission", "does not have permission", "doesn't have permission", "not have access", "doesn't have access"]) => Permission;
+    "hubspot.text.scopes": [] Text(&["all required scopes", "following scopes are required", "required scopes", "missing scope", "requires one of the following scopes", "the scope needed for this api call"]) => ApiAccess;
+    "hubspot.text.permission": [] Text(&["does not have proper permissions", "do not have permission", "don't have permission", "does not have permission", "doesn't have permission", "doesn't have proper permissions", "not have access", "doesn't have access"]) => Permission;
     "hubspot.text.rate-limit": [] Text(&["you have reached your", "rate limit", "ten_secondly_rolling"]) => LimitExceeded;
     "hubspot.text.authentication": [] Text(&["authentication credentials not found", "oauth token", "access token", "is expired!", "api key provided is invalid", "authentication"]) => SessionInvalid;
     "hubspot.text.timeout": [] Text(&["timed out", "timeout"]) => ProviderTimeout;

@@ -131,7 +131,7 @@ fn varies(word: &str) -> bool {
         || (matches!(word.len(), 15 | 18) && !word.contains('_'))
 }
 
-/// Months and halves of the day, in the languages that Salesforce's English and German users see.
+/// Months, halves of the day and units of time, in the languages that Salesforce's English and German users see.
 fn is_date_word(word: &str) -> bool {
     // "am" is a German word too: what matters is that the same text always folds to the same.
     matches!(
@@ -169,6 +169,12 @@ fn is_date_word(word: &str) -> bool {
             | "dezember"
             | "am"
             | "pm"
+            | "second"
+            | "seconds"
+            | "minute"
+            | "minutes"
+            | "hour"
+            | "hours"
             | "utc"
             | "gmt"
             | "usd"

@@ -5,9 +5,10 @@
 //! of Apex. What cannot be read stays a text.
 
 mod json;
+mod loose;
 mod text;
 
-pub(super) use text::{between, split_at_text};
+pub(super) use text::{between, split_at_text, strip_field_list};
 
 use crate::classify::{Failure, System, hubspot, salesforce};
 
@@ -54,7 +55,14 @@ pub(super) fn parse(failure: &Failure) -> Vec<ProviderError> {
     } else {
         &failure.message
     };
-    let mut errors = json::errors_in(text, failure.system);
+    // With a code that decides, what looks like an answer inside a longer text is a record's value.
+    let decided = told.as_deref().is_some_and(|code| {
+        is_code(failure.system, code) && !is_general(code) && !is_all_structure(text)
+    });
+    let mut errors = Vec::new();
+    if !decided {
+        errors = structured(text, failure.system);
+    }
     if errors.is_empty() && !failure.message.is_empty() {
         errors = json::errors_in(raw, failure.system);
         // The raw answer counts when it is about the same text; then it may know more causes and the duplicates.
@@ -69,6 +77,29 @@ pub(super) fn parse(failure: &Failure) -> Vec<ProviderError> {
         complete(error, failure, told.as_deref());
     }
     errors
+}
+
+/// The errors of JSON, of what is nearly JSON, or of either with its quotes as entities.
+fn structured(text: &str, system: System) -> Vec<ProviderError> {
+    let errors = json::errors_in(text, system);
+    if !errors.is_empty() {
+        return errors;
+    }
+    let errors = loose::errors_in(text, system);
+    if errors.is_empty() && text.contains("&quot;") {
+        let cleaned = text::clean(text::head(text, READ_BYTES));
+        let errors = json::errors_in(&cleaned, system);
+        return match errors.is_empty() {
+            true => loose::errors_in(&cleaned, system),
+            false => errors,
+        };
+    }
+    errors
+}
+
+/// Whether a text begins as an object, a list or mark-up, and so is an answer as a whole.
+fn is_all_structure(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '[', '<'])
 }
 
 /// Fills in what the failure told beside the text, and what the text alone tells.

@@ -5,7 +5,7 @@
 //! Texts are asked only where one code has several meanings, and where there is no code at all.
 
 use crate::classify::SyncErrorType::*;
-use crate::classify::provider_error::ProviderError;
+use crate::classify::provider_error::{ProviderError, strip_field_list};
 use crate::classify::rule::{Verdict, When::*, first_match, rules};
 
 /// Words by which Apex tells that a trigger ran; `BeforeInsert` and its like stay untranslated in every language.
@@ -41,7 +41,7 @@ rules! {
     "salesforce.lookup-filter": ["FIELD_FILTER_VALIDATION_EXCEPTION"] Always => LookupFilter;
     // Duplicates
     "salesforce.duplicate-rule": ["DUPLICATES_DETECTED"] Always => SalesforceDuplicateRule;
-    "salesforce.duplicate-value": ["DUPLICATE_VALUE" "DUPLICATE_EXTERNAL_ID" "DUPLICATE_USERNAME"] Always => ValueAlreadyInUse;
+    "salesforce.duplicate-value": ["DUPLICATE_VALUE" "DUPLICATE_USERNAME"] Always => ValueAlreadyInUse;
     "salesforce.duplicate": ["DUPLICATE_*"] Always => Duplicate;
     // Permissions
     "salesforce.field-permission": ["INVALID_FIELD_FOR_INSERT_UPDATE"] Always => FieldPermission;
@@ -97,7 +97,8 @@ const MAINTENANCE: &[&str] = &[
 rules! {
     /// Without a code that a line above knows: only texts that Salesforce itself writes, word for word.
     BY_TEXT:
-    "salesforce.text.trigger": [] Text(&["execution of beforeinsert", "execution of beforeupdate", "execution of afterinsert", "execution of afterupdate", "execution of beforedelete", "execution of afterdelete", "maximum trigger depth exceeded", "system.dmlexception", "system.nullpointerexception", "system.limitexception"]) => Apex;
+    "salesforce.text.flow-outermost": [] Holds(is_flow_outermost) => Flow;
+    "salesforce.text.trigger": [] Text(&["execution of beforeinsert", "execution of beforeupdate", "execution of afterinsert", "execution of afterupdate", "execution of beforedelete", "execution of afterdelete", "maximum trigger depth exceeded", "caused by: system.dmlexception", "system.nullpointerexception", "system.limitexception"]) => Apex;
     "salesforce.text.flow": [] AllText(&["save this record because the", "process failed"]) => Flow;
     "salesforce.text.flow-error": [] Text(&["an unhandled fault has occurred", "flow failed to"]) => Flow;
     "salesforce.text.approval": [] Text(&["record is currently in an approval process", "the entity is locked for editing"]) => ApprovalLock;
@@ -106,14 +107,26 @@ rules! {
     "salesforce.text.picklist": [] Text(&["bad value for restricted picklist field"]) => PicklistValueNotAllowed;
     "salesforce.text.too-long": [] AllText(&["data value too large", "max length"]) => ValueTooLong;
     "salesforce.text.required": [] Text(&["required fields are missing: ["]) => RequiredValueMissing;
+    "salesforce.text.lookup-filter": [] Text(&["does not match filter criteria"]) => LookupFilter;
+    "salesforce.text.country-or-state": [] AllText(&["select a", "from the list of valid"]) => PicklistValueNotAllowed;
     "salesforce.text.email": [] Text(&["invalid email address:"]) => InvalidEmail;
     "salesforce.text.foreign-key": [] AllText(&["foreign key external id", "not found for field"]) => WaitingForRecord;
     "salesforce.text.no-such-column": [] Text(&["no such column"]) => FieldNotFound;
+    "salesforce.text.external-id-field": [] Text(&["external id field does not exist"]) => FieldNotFound;
+    "salesforce.text.unknown-key": [] Text(&["field name not found"]) => FieldNotFound;
+    "salesforce.text.object-type": [] AllText(&["sobject type '", "is not supported"]) => ObjectNotSupported;
+    "salesforce.text.entity-type": [] Holds(is_entity_type_refused) => ObjectPermission;
+    "salesforce.text.record-type": [] Text(&["this id value isn't valid for the user"]) => Permission;
+    "salesforce.text.apex-class": [] Text(&["you do not have access to the apex class"]) => ApiAccess;
     "salesforce.text.field-permission": [] Text(&["unable to create/update fields:"]) => FieldPermission;
     "salesforce.text.access": [] Text(&["insufficient access rights on"]) => RecordAccess;
     "salesforce.text.incompatible-json": [] Text(&["cannot deserialize instance of"]) => IncompatibleTypes;
     "salesforce.text.inactive-owner": [] Text(&["operation performed with inactive user", "owner or user is inactive"]) => InactiveOwner;
     "salesforce.text.deleted-lookup": [] Text(&["invalid cross reference id"]) => AssociationInvalid;
+    "salesforce.text.text-in-lookup": [] Holds(is_text_in_lookup_by_text) => ReferenceMappingMissing;
+    "salesforce.text.malformed-id": [] Text(&["id value of incorrect type"]) => InvalidFormat;
+    "salesforce.text.type-in-record": [] Text(&["value not of required type"]) => InvalidFormat;
+    "salesforce.text.out-of-range": [] Text(&["value outside of valid range"]) => ValueOutOfRange;
     "salesforce.text.row-lock": [] Text(&["unable to obtain exclusive access"]) => RowLocked;
     "salesforce.text.limit": [] Text(&["totalrequests limit exceeded", "storage limit exceeded", "concurrentrequests limit exceeded"]) => LimitExceeded;
     "salesforce.text.session": [] Text(&["session expired or invalid", "expired access/refresh token", "invalid_grant", "authentication failure"]) => SessionInvalid;
@@ -154,12 +167,34 @@ pub(super) fn is_code(code: &str) -> bool {
     BY_CODE.iter().any(|rule| rule.knows(code))
 }
 
-/// "entity type cannot be inserted: …": the object is closed, which is not about any automation.
+/// "entity type cannot be inserted: …": the object is closed, which is not about any automation; inside a trigger it is
+/// the trigger's failure.
 fn is_entity_type_refused(error: &ProviderError) -> bool {
-    let start = &error.folded;
-    start.contains("entity type cannot be")
-        || start.contains("entity type cannot be inserted")
-        || start.contains("entity type does not support")
+    let text = &error.folded;
+    let refused =
+        text.contains("entity type cannot be") || text.contains("entity type does not support");
+    refused && !text.contains("execution of")
+}
+
+/// Words by which a flow tells that it failed, and with it whatever it called.
+const FLOW_FAILED: &[&str] = &[
+    "the flow tried to",
+    "failed to trigger a flow",
+    "a flow trigger failed to execute",
+    "(flowrecord",
+    "(flowaction",
+    "(flowapex",
+];
+
+/// A flow that speaks before any trigger does.
+fn is_flow_outermost(error: &ProviderError) -> bool {
+    let text = &error.folded;
+    let first = |words: &[&str]| words.iter().filter_map(|word| text.find(word)).min();
+    match (first(FLOW_FAILED), first(&["execution of", "apex trigger"])) {
+        (Some(flow), Some(trigger)) => flow < trigger,
+        (flow, None) => flow.is_some(),
+        (None, Some(_)) => false,
+    }
 }
 
 fn any_field(error: &ProviderError, condition: impl Fn(&str) -> bool) -> bool {
@@ -169,10 +204,14 @@ fn any_field(error: &ProviderError, condition: impl Fn(&str) -> bool) -> bool {
         .any(|field| condition(&field.to_ascii_lowercase()))
 }
 
+/// By the field where one is named; a text may speak of record types for another reason.
 fn is_about_record_type(error: &ProviderError) -> bool {
+    if error.fields.is_empty() {
+        return error.folded.contains("record type");
+    }
     any_field(error, |field| {
         field == "recordtypeid" || field == "recordtype"
-    }) || error.folded.contains("record type")
+    })
 }
 
 fn is_about_owner(error: &ProviderError) -> bool {
@@ -180,15 +219,39 @@ fn is_about_owner(error: &ProviderError) -> bool {
         || error.folded.starts_with("owner id:")
 }
 
-/// State and country lists: in English by the text, in other languages by the standard fields that hold them.
+/// State and country lists: by the words of the text, or in other languages by the standard fields that hold them.
 fn is_about_country_or_state(error: &ProviderError) -> bool {
+    const COUNTRIES: &[&str] = &["country", "countries", "territory"];
+    const STATES: &[&str] = &["state", "states", "province"];
+    const SAID: &[&str] = &[
+        "valid",
+        "list",
+        "problem with",
+        "recognize",
+        "must be specified",
+    ];
+    const TRANSLATED: &[&str] = &[
+        "land/gebiet",
+        "pays/territoire",
+        "país/territorio",
+        "paese/territorio",
+        "país/território",
+    ];
     let text = &error.folded;
-    let told = (text.contains("country") || text.contains("state") || text.contains("territory"))
-        && (text.contains("valid") || text.contains("list") || text.contains("problem with"));
-    told || any_field(error, |field| {
-        let field = field.trim_end_matches("code");
-        !field.ends_with("__c") && (field.ends_with("country") || field.ends_with("state"))
-    })
+    let has = |wanted: &[&str]| {
+        let mut words = text.split(|c: char| !c.is_alphanumeric());
+        words.any(|word| wanted.contains(&word))
+    };
+    let said = SAID.iter().any(|word| text.contains(word));
+    let told = match (has(COUNTRIES), has(STATES)) {
+        (true, true) => true,
+        (country, state) => (country || state) && said,
+    };
+    told || TRANSLATED.iter().any(|word| text.contains(word))
+        || any_field(error, |field| {
+            let field = field.trim_end_matches("code");
+            !field.ends_with("__c") && (field.ends_with("country") || field.ends_with("state"))
+        })
 }
 
 fn is_about_external_id_field(error: &ProviderError) -> bool {
@@ -202,7 +265,8 @@ fn names_a_lookup(error: &ProviderError) -> bool {
 
 /// "… id value of incorrect type: Berlin": a text arrived in a lookup, because nothing maps it to an id.
 fn is_text_in_lookup(error: &ProviderError) -> bool {
-    let Some((_, value)) = error.cleaned.rsplit_once(": ") else {
+    let text = strip_field_list(&error.cleaned);
+    let Some((_, value)) = text.rsplit_once(": ") else {
         return false;
     };
     let value = value.trim().trim_end_matches('.');
@@ -211,6 +275,10 @@ fn is_text_in_lookup(error: &ProviderError) -> bool {
         .iter()
         .any(|field| field.eq_ignore_ascii_case("id"));
     !value.is_empty() && !own_id && !looks_like_an_id(value)
+}
+
+fn is_text_in_lookup_by_text(error: &ProviderError) -> bool {
+    error.folded.contains("id value of incorrect type") && is_text_in_lookup(error)
 }
 
 /// An id, whole or damaged: one word of letters and digits, about as long as an id, that starts with a key prefix.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::classify::details::Details;
 use crate::classify::facts::Facts;
 use crate::classify::normalise::normalise;
-use crate::classify::provider_error::ProviderError;
+use crate::classify::provider_error::{ProviderError, split_at_text, strip_field_list};
 use crate::classify::{Failure, SIGNATURE_VERSION, SyncErrorCategory, SyncErrorType};
 
 /// A signature with what it holds constant.
@@ -44,7 +44,7 @@ pub(super) fn signature(
         fields.clear();
     }
     let complete = added.is_some();
-    let added = added.unwrap_or_else(|| fallback(failure, error, facts, category));
+    let added = added.unwrap_or_else(|| fallback(failure, error, facts, error_type));
     let details = facts.details(failure, error_type, complete);
     let mut parts: Vec<&str> = vec![facts.object.as_deref().unwrap_or_default()];
     parts.extend(fields.iter().map(String::as_str));
@@ -62,9 +62,19 @@ fn fallback(
     failure: &Failure,
     error: &ProviderError,
     facts: &Facts,
-    category: SyncErrorCategory,
+    error_type: SyncErrorType,
 ) -> Vec<String> {
-    let text = normalise(&error.cleaned, &own_facts(failure));
+    let mut text = strip_field_list(&error.cleaned);
+    if error_type == SyncErrorType::RowLocked
+        && let Some((before, _)) = split_at_text(text, " or ")
+    {
+        // "… this record or 2 records: IDS": how many wait for the lock varies.
+        text = before;
+    }
+    let mut own = own_facts(failure);
+    own.extend(facts.value.as_deref());
+    let text = normalise(text, &own);
+    let category = error_type.category();
     let first = match category {
         SyncErrorCategory::CustomCode => facts.component.as_deref(),
         _ => error.code.as_deref(),

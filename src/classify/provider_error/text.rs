@@ -11,7 +11,7 @@ pub(super) fn head(text: &str, bytes: usize) -> &str {
 /// The errors of a text: Bulk results may hold several, everything else is one.
 pub(super) fn errors_in(text: &str, system: System, told: Option<&str>) -> Vec<ProviderError> {
     if system == System::Salesforce && text.contains("--") {
-        let parts: Vec<_> = text.split("--").filter_map(bulk_part).collect();
+        let parts = bulk_parts(text);
         if !parts.is_empty() {
             return parts;
         }
@@ -25,16 +25,51 @@ pub(super) fn errors_in(text: &str, system: System, told: Option<&str>) -> Vec<P
         let rest = text[end..].trim_start_matches([',', ':', ' ', ';']);
         // A trigger or flow that speaks before the first code is the outermost failure.
         let nested = contains_any(
-            &before.to_ascii_lowercase(),
+            without_dml_wrapper(&before.to_ascii_lowercase()),
             &["execution of", "caused by", "trigger", "flow", "apex"],
-        ) && !before.to_ascii_lowercase().ends_with("first error:");
+        );
         let carries = told.is_none_or(|told| told == code || !is_code(system, told));
         if carries && !nested && !rest.is_empty() {
             error.code = Some(code);
-            error.message = rest.trim().to_owned();
+            // Where the code stands last, its text stands before it.
+            if !rest.starts_with(['"', '\'', '\\', '}', ']', ')', '<']) {
+                error.message = rest.trim().to_owned();
+            }
         }
     }
     vec![error]
+}
+
+/// The text before "System.DmlException: Insert failed. First exception on row 0 …; first error:", which Apex puts
+/// before each error of a record and which says nothing of who failed.
+fn without_dml_wrapper(before: &str) -> &str {
+    let Some(start) = before.rfind(" failed. first exception on row") else {
+        return before;
+    };
+    let start = before[..start].trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    start
+        .trim_end()
+        .trim_end_matches("system.dmlexception:")
+        .trim_end()
+}
+
+/// Bulk results end each error by " --"; two hyphens elsewhere are part of a text.
+fn bulk_parts(text: &str) -> Vec<ProviderError> {
+    let mut parts: Vec<ProviderError> = Vec::new();
+    let mut from = 0;
+    for (at, _) in text.match_indices("--") {
+        let rest = text[at + 2..].trim_start_matches([';', ' ', '\n', '\r', '"']);
+        let next = rest.split_once(':').map(|(code, _)| code);
+        let ends = rest.is_empty() || next.is_some_and(|code| is_code(System::Salesforce, code));
+        if ends && at >= from {
+            let Some(part) = bulk_part(&text[from..at]) else {
+                return Vec::new();
+            };
+            parts.push(part);
+            from = text.len() - rest.len();
+        }
+    }
+    parts
 }
 
 /// `CODE:text:fields` of a Bulk API result, fields separated by blanks or commas.
@@ -82,7 +117,8 @@ fn codes_in(text: &str, system: System) -> Vec<(usize, usize, String)> {
         let end = at + length;
         let token = &text[at..end];
         let ends_there = bytes.get(end).is_none_or(|b| !b.is_ascii_alphanumeric());
-        if ends_there && token.contains('_') && is_code(system, token) {
+        let is_marked = token.contains('_') || bytes.get(end) == Some(&b':');
+        if ends_there && is_marked && is_code(system, token) {
             codes.push((at, end, token.to_owned()));
         }
         at = end;
@@ -156,6 +192,14 @@ fn trailing_list(text: &str) -> Option<Vec<String>> {
     let (before, names) = text.trim_end().strip_suffix(']')?.rsplit_once('[')?;
     let names = list(Some(names))?;
     (before.ends_with(": ") && names.iter().all(|name| is_name(name))).then_some(names)
+}
+
+/// Apex puts `: [Field]` behind its text.
+pub(in crate::classify) fn strip_field_list(text: &str) -> &str {
+    let stripped = text
+        .strip_suffix(']')
+        .and_then(|text| text.rsplit_once(": ["));
+    stripped.map_or(text, |(text, _)| text)
 }
 
 fn list(names: Option<&str>) -> Option<Vec<String>> {
