@@ -19,6 +19,8 @@ pub struct Config {
     pub clock: Clock,
     /// Connections that read, and on PostgreSQL as many that write.
     pub database_connections: u32,
+    /// How long one GraphQL operation may take.
+    pub operation_timeout: Duration,
     /// How long a stopping server waits for the requests in flight.
     pub shutdown_timeout: Duration,
     /// What a subject can spend on a portal by queries and mutations.
@@ -69,6 +71,7 @@ impl Config {
             auth,
             clock: Clock::System,
             database_connections: 8,
+            operation_timeout: Duration::from_secs(limits::OPERATION_SECONDS.value as u64),
             shutdown_timeout: Duration::from_secs(10),
             points: Rate::of(limits::BUCKET_POINTS, limits::RESTORED_POINTS),
             report_points: Rate::of(limits::REPORT_BUCKET_POINTS, limits::RESTORED_REPORT_POINTS),

@@ -7,53 +7,22 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::accepts::Accepts;
 use super::operation::{Cost, Executed, is_refused};
 use super::request_log::Notes;
 use crate::kernel::error::{Answer, Error};
 use crate::kernel::limits::{self, Limit};
 use crate::kernel::text::cut;
 
-/// Which of the two media types the client reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Accepts {
-    /// `application/graphql-response+json`: the status tells whether the request was understood.
-    GraphQlResponse,
-    /// `application/json`: a well-formed request is answered 200.
-    Json,
-}
-
-const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
-
-impl Accepts {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let accept = headers
-            .get(header::ACCEPT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        if accept.contains(GRAPHQL_RESPONSE) {
-            Self::GraphQlResponse
-        } else {
-            Self::Json
-        }
-    }
-
-    fn content_type(self) -> &'static str {
-        match self {
-            Self::GraphQlResponse => "application/graphql-response+json; charset=utf-8",
-            Self::Json => "application/json; charset=utf-8",
-        }
-    }
-}
-
 /// Why a request is answered without being executed.
 pub(super) struct Refusal {
     /// The status whatever the client accepts; absent: 400, or 200 for `application/json`.
     status: Option<StatusCode>,
     answer: Answer,
-    /// The limit that was passed.
-    limit: Option<Limit>,
+    /// The name of the limit that was passed.
+    limit: Option<&'static str>,
     /// What the operation would have cost, and when it may come again.
-    later: Option<(Cost, Duration)>,
+    later: Option<Box<(Cost, Duration)>>,
 }
 
 impl<E: Into<Error>> From<E> for Refusal {
@@ -114,7 +83,7 @@ impl Refusal {
             seconds(wait)
         );
         Self {
-            later: Some((cost, wait)),
+            later: Some(Box::new((cost, wait))),
             ..Self::from(Error::RateLimited(message))
         }
     }
@@ -122,7 +91,7 @@ impl Refusal {
     /// Names the limit that was passed.
     pub(super) fn by(self, limit: Limit) -> Self {
         Self {
-            limit: Some(limit),
+            limit: Some(limit.name),
             ..self
         }
     }
@@ -135,10 +104,11 @@ impl Refusal {
     pub(super) fn into_response(self, accepts: Accepts, notes: &Notes) -> Response {
         notes.outcome(self.answer.code);
         if let Some(limit) = self.limit {
-            notes.limit(limit.name);
+            notes.limit(limit);
         }
         let mut body = json!({ "errors": [{ "message": self.answer.message, "extensions": { "code": self.answer.code } }] });
-        if let Some((cost, _)) = self.later {
+        let later = self.later.map(|later| *later);
+        if let Some((cost, _)) = later {
             body["extensions"] = json!({ "cost": cost_json(cost) });
         }
         let status = match (self.status, accepts) {
@@ -157,7 +127,7 @@ impl Refusal {
             }
             _ => {}
         }
-        if let Some((cost, wait)) = self.later {
+        if let Some((cost, wait)) = later {
             headers.insert(header::RETRY_AFTER, seconds(wait).into());
             rate_limit_headers(headers, cost);
         }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::ValidationMode;
 use axum::Router;
@@ -33,6 +34,7 @@ pub(super) struct App {
     pub(super) contract: Contract,
     pub(super) documents: Documents,
     pub(super) throttle: Throttle,
+    pub(super) operation_timeout: Duration,
 }
 
 impl App {
@@ -52,6 +54,7 @@ impl App {
             contract: Contract::of(&contract),
             documents: Documents::new(config.trusted_documents.as_deref())?,
             throttle: Throttle::new(config),
+            operation_timeout: config.operation_timeout,
         })
     }
 }

@@ -8,7 +8,8 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::answer::{Accepts, Refusal, answer};
+use super::accepts::Accepts;
+use super::answer::{Refusal, answer};
 use super::app::App;
 use super::request_log::Notes;
 use super::{operation, request};

@@ -1,5 +1,6 @@
 //! Puts the domains together and serves them: GraphQL and NDJSON over HTTP.
 
+mod accepts;
 mod answer;
 mod app;
 mod documents;

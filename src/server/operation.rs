@@ -72,13 +72,12 @@ pub(super) async fn run(
     } else {
         &app.schema
     };
-    let time = Duration::from_secs(limits::OPERATION_SECONDS.value as u64);
     let executing = schema
         .execute(execution)
         .instrument(tracing::info_span!("execute"));
-    let executed = tokio::time::timeout(time, executing).await;
+    let executed = tokio::time::timeout(app.operation_timeout, executing).await;
     notes.statements(call.snapshot.statement_count());
-    let response = executed.map_err(|_| too_slow())?;
+    let response = executed.map_err(|_| too_slow(app.operation_timeout))?;
     if !document.is_valid() && !is_refused(&response) {
         app.documents.keep(text, document);
     }
@@ -96,11 +95,11 @@ fn to_graphql(variables: Variables) -> async_graphql::Variables {
     async_graphql::Variables::from_json(serde_json::Value::Object(variables))
 }
 
-fn too_slow() -> Error {
-    let limit = limits::OPERATION_SECONDS;
+fn too_slow(limit: Duration) -> Error {
     Error::Timeout(format!(
-        "The operation took longer than {} {} ({}). Ask for less at a time.",
-        limit.value, limit.unit, limit.name
+        "The operation took longer than {} seconds ({}). Ask for less at a time.",
+        limit.as_secs_f64(),
+        limits::OPERATION_SECONDS.name
     ))
 }
 

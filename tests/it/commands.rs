@@ -82,7 +82,45 @@ fn token_signs() {
 }
 
 /// A program that is ended when the test is over.
-struct Running(std::process::Child);
+pub struct Running(std::process::Child);
+
+impl Running {
+    /// Ends it by SIGTERM, as an operator does; it has to end well.
+    pub async fn stop(&mut self) {
+        let stopped = Command::new("kill")
+            .args(["-TERM", &self.0.id().to_string()])
+            .status()
+            .expect("kill");
+        assert!(stopped.success());
+        let status = eventually("the end", async || self.0.try_wait().expect("a status")).await;
+        assert!(status.success(), "{status}");
+    }
+}
+
+/// Serves a SQLite file in the folder and waits until it is ready; answers its address too.
+pub async fn serve(folder: &tempfile::TempDir, arguments: &[&str]) -> (Running, String) {
+    sync_health::kernel::tls::choose_provider();
+    let address = free_address();
+    let database = format!("sqlite://{}", folder.path().join("s.db").display());
+    let child = command(&["serve"])
+        .args(arguments)
+        .envs([
+            ("SYNC_HEALTH_LISTEN", address.as_str()),
+            ("SYNC_HEALTH_DATABASE_URL", &database),
+            ("SYNC_HEALTH_JWT_SECRET", SECRET),
+        ])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a server");
+    let running = Running(child);
+    let http = reqwest::Client::new();
+    eventually("the server", async || {
+        let sent = http.get(format!("http://{address}/readyz")).send().await;
+        sent.ok().filter(|answer| answer.status().is_success())
+    })
+    .await;
+    (running, format!("http://{address}"))
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -100,35 +138,8 @@ fn free_address() -> String {
 #[tokio::test]
 async fn serve_and_stop() {
     let folder = tempfile::tempdir().expect("a folder");
-    let address = free_address();
-    let url = format!("sqlite://{}", folder.path().join("s.db").display());
-    let child = command(&["serve"])
-        .envs([
-            ("SYNC_HEALTH_LISTEN", address.as_str()),
-            ("SYNC_HEALTH_DATABASE_URL", &url),
-            ("SYNC_HEALTH_JWT_SECRET", SECRET),
-        ])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a server");
-    let mut server = Running(child);
-    sync_health::kernel::tls::choose_provider();
-    let http = reqwest::Client::new();
-    eventually("the server", async || {
-        http.get(format!("http://{address}/readyz"))
-            .send()
-            .await
-            .ok()
-            .filter(|answer| answer.status().is_success())
-    })
-    .await;
-    let stopped = Command::new("kill")
-        .args(["-TERM", &server.0.id().to_string()])
-        .status()
-        .expect("kill");
-    assert!(stopped.success());
-    let status = eventually("the end", async || server.0.try_wait().expect("a status")).await;
-    assert!(status.success(), "{status}");
+    let (mut server, _) = serve(&folder, &[]).await;
+    server.stop().await;
 }
 
 /// The demo prints a command that works when pasted, and shows all eight categories.

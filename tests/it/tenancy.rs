@@ -96,28 +96,77 @@ both! {
     }
 }
 
+/// Which scopes open a root field.
+fn opened_by(field: &str) -> &'static [&'static str] {
+    match field {
+        "portal" | "node" | "nodes" | "portals" => &["sync-health:read", "sync-health:manage"],
+        "configurePortal" => &["sync-health:manage"],
+        "reportPortalState" | "reportSyncFailures" | "reportSyncSuccesses" => {
+            &["sync-health:report"]
+        }
+        "viewer" | "service" => SCOPES,
+        unknown => panic!("{unknown} has no row"),
+    }
+}
+
+const SCOPES: &[&str] = &[
+    "sync-health:read",
+    "sync-health:manage",
+    "sync-health:report",
+    "",
+];
+
+/// The variables that make a root field ask for a portal.
+fn asking_for(field: &str, hub_id: &str) -> Value {
+    let input = match field {
+        "reportSyncFailures" => {
+            json!({ "hubId": hub_id, "failures": [failure("1", 0, json!({}))] })
+        }
+        "reportSyncSuccesses" => {
+            json!({ "hubId": hub_id, "successes": [{ "hubspotRecord": { "recordId": "1" } }] })
+        }
+        _ => json!({ "hubId": hub_id }),
+    };
+    let id = if hub_id == "1001" {
+        ids::OWN
+    } else {
+        ids::FOREIGN
+    };
+    json!({ "hubId": hub_id, "id": id, "input": input })
+}
+
+/// Global ids of portals: version, kind, and the number in eight bytes.
+mod ids {
+    pub const OWN: &str = "AQEAAAAAAAAD6Q";
+    pub const FOREIGN: &str = "AQEAAAAAAAAD6g";
+}
+
 both! {
-    /// Each right opens its own fields and no others.
-    async fn scopes(server) {
-        let rights = [("sync-health:read", "read"), ("sync-health:manage", "manage"), ("sync-health:report", "report"), ("", "none")];
-        for (scope, right) in rights {
-            let token = token(&["1001"], scope);
-            let allowed = |field: &str| match field {
-                "portal" | "node" | "nodes" | "portals" => right == "read" || right == "manage",
-                "configurePortal" => right == "manage",
-                "reportPortalState" | "reportSyncFailures" | "reportSyncSuccesses" => right == "report",
-                _ => true,
-            };
-            let listing = [("portals", "{ portals { totalCount } }", ""), ("viewer", "{ viewer { subject } }", ""), ("service", "{ service { version } }", "")];
-            for (name, query, _) in ROOT_FIELDS.iter().chain(&listing) {
-                let input = match *name {
-                    "reportSyncFailures" => json!({ "failures": [] }),
-                    "reportSyncSuccesses" => json!({ "successes": [] }),
-                    _ => json!({}),
-                };
-                let answer = server.ask(&token, query, json!({ "hubId": "1001", "id": "x", "input": input })).await;
-                let code = &answer["errors"][0]["extensions"]["code"];
-                assert_eq!(code == "FORBIDDEN", !allowed(name), "{name} with {scope:?}: {answer:#}");
+    /// Every root field × scope × own, foreign and unknown portal: FORBIDDEN without the right, whatever the portal;
+    /// with it, what is not the token's answers as what does not exist.
+    async fn every_root_field(server) {
+        let theirs = token(&["1002"], "sync-health:report sync-health:read");
+        server.data(&theirs, REPORT_FAILURES, json!({ "input": { "failures": [failure("1", 0, json!({}))] } })).await;
+        let listing = [("portals", "{ portals { totalCount } }", "1"), ("viewer", "{ viewer { subject } }", ""), ("service", "{ service { version } }", "")];
+        for (name, query, absent) in ROOT_FIELDS.iter().chain(&listing) {
+            for scope in SCOPES {
+                for hub_id in ["1001", "1002", "999999"] {
+                    let case = format!("{name} with {scope:?} for {hub_id}");
+                    let answer = server.ask(&token(&["1001"], scope), query, asking_for(name, hub_id)).await;
+                    let code = &answer["errors"][0]["extensions"]["code"];
+                    if !opened_by(name).contains(scope) {
+                        assert_eq!(code, "FORBIDDEN", "{case}: {answer:#}");
+                        continue;
+                    }
+                    assert_eq!(*code, Value::Null, "{case}: {answer:#}");
+                    let told = &answer["data"][name];
+                    if WITHOUT_PORTAL.contains(name) {
+                        assert!(*name != "portals" || told["totalCount"] == 1, "{case}: {answer:#}");
+                        continue;
+                    }
+                    let is_absent = *told == serde_json::from_str(absent).unwrap_or(Value::Bool(false)) || told["userErrors"][0]["code"] == *absent;
+                    assert_eq!(is_absent, hub_id != "1001", "{case}: {answer:#}");
+                }
             }
         }
     }

@@ -207,7 +207,9 @@ async fn report_failures(
             sync_error: None,
         });
     }
-    payload.refused_count = number(payload.results.len() - failures.len());
+    let refused = payload.results.len() - failures.len();
+    payload.refused_count = number(refused);
+    call.env.metrics.failures("refused", refused as u64);
     if failures.is_empty() {
         return Ok(payload);
     }

@@ -26,9 +26,12 @@ const SECRET: &[u8] = b"a secret of the tests, 32 bytes or more";
 /// Minute 0 of [`minute`]; the manual clock starts an hour later, so that what tests report lies in the past.
 pub const START: &str = "2026-03-02T10:00:00Z";
 
-/// Runs a test on both databases.
+/// Runs a test on both databases; with `configure = …` on servers that are configured otherwise.
 macro_rules! both {
     ($(#[$meta:meta])* async fn $name:ident($server:ident) $body:block) => {
+        $crate::harness::both! { configure = |_| {}; $(#[$meta])* async fn $name($server) $body }
+    };
+    (configure = $configure:expr; $(#[$meta:meta])* async fn $name:ident($server:ident) $body:block) => {
         $(#[$meta])*
         async fn $name($server: &$crate::harness::Server) $body
 
@@ -37,14 +40,14 @@ macro_rules! both {
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                let server = Server::start(Backend::Sqlite).await;
+                let server = Server::start_with(Backend::Sqlite, $configure).await;
                 super::$name(&server).await;
                 server.finish().await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                let server = Server::start(Backend::Postgres).await;
+                let server = Server::start_with(Backend::Postgres, $configure).await;
                 super::$name(&server).await;
                 server.finish().await;
             }
@@ -72,6 +75,10 @@ pub struct Server {
 
 impl Server {
     pub async fn start(backend: Backend) -> Self {
+        Self::start_with(backend, |_| {}).await
+    }
+
+    pub async fn start_with(backend: Backend, configure: impl FnOnce(&mut Config)) -> Self {
         tls::choose_provider();
         logs::capture();
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -87,6 +94,7 @@ impl Server {
         let mut config = Config::new(database_url.clone(), auth);
         config.clock = Clock::Manual(clock.clone());
         config.database_connections = 4;
+        configure(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
         let (stop, stopped) = oneshot::channel::<()>();
