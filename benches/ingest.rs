@@ -3,6 +3,10 @@
 //! The released program serves on a port, as in production; clients send NDJSON and the counts that GraphQL answers
 //! are compared with what was sent. Beside it, in the same run: plain COPY of the same rows into the same tables.
 
+#[path = "support/postgres.rs"]
+mod postgres;
+#[path = "support/process.rs"]
+mod process;
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/mod.rs"]
@@ -14,7 +18,9 @@ use chrono::{DateTime, Duration, Utc};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 
-use server::{Server, new_postgres_database, sign};
+use postgres::new_postgres_database;
+use process::{cpu_micros, resident_mb};
+use server::{Server, sign};
 
 /// Causes that each portal has before the measurement.
 const OLD_CAUSES: u32 = 200;
@@ -24,42 +30,57 @@ const MEASURED: u32 = 400_000;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     println!(
-        "| database | portals | failures | seconds | failures/s | plain COPY of the same rows, s |\n|---|---|---|---|---|---|"
+        "| database | portals | failures | seconds | failures/s | server CPU, µs a failure | memory, MB | plain COPY of the same rows, s |\n|---|---|---|---|---|---|---|---|"
     );
     for portals in [20, 1] {
         let url = new_postgres_database(&format!("ingest_{portals}")).await;
-        let seconds = ingest(&url, portals).await;
+        let taken = ingest(&url, portals).await;
         let copied = copy(&url).await;
-        tell("PostgreSQL", portals, seconds, &format!("{copied:.1}"));
+        tell("PostgreSQL", portals, &taken, &format!("{copied:.1}"));
     }
     for portals in [20, 1] {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite://{}", folder.path().join("bench.db").display());
-        tell("SQLite", portals, ingest(&url, portals).await, "");
+        tell("SQLite", portals, &ingest(&url, portals).await, "");
     }
 }
 
-fn tell(database: &str, portals: u32, seconds: f64, copied: &str) {
-    let rate = f64::from(MEASURED) / seconds;
-    println!("| {database} | {portals} | {MEASURED} | {seconds:.1} | {rate:.0} | {copied} |");
+/// What taking the failures took.
+struct Taken {
+    seconds: f64,
+    cpu_micros: f64,
+    memory_mb: f64,
 }
 
-/// Fills the portals, measures, and compares the counts; answers the seconds.
-async fn ingest(url: &str, portals: u32) -> f64 {
+fn tell(database: &str, portals: u32, taken: &Taken, copied: &str) {
+    let (seconds, memory) = (taken.seconds, taken.memory_mb);
+    let rate = f64::from(MEASURED) / seconds;
+    let cpu = taken.cpu_micros / f64::from(MEASURED);
+    println!(
+        "| {database} | {portals} | {MEASURED} | {seconds:.1} | {rate:.0} | {cpu:.0} | {memory:.0} | {copied} |"
+    );
+}
+
+/// Fills the portals, measures, and compares the counts.
+async fn ingest(url: &str, portals: u32) -> Taken {
     let server = Server::start(url).await;
     let start = Utc::now() - Duration::hours(40);
     let each = MEASURED / portals;
     let first: Vec<String> = (0..portals).map(|_| before(each, start)).collect();
     send(&server, first).await;
     let bodies: Vec<String> = (0..portals).map(|_| measured(each, start)).collect();
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), cpu_micros(server.pid()));
     send(&server, bodies).await;
-    let seconds = began.elapsed().as_secs_f64();
+    let taken = Taken {
+        seconds: began.elapsed().as_secs_f64(),
+        cpu_micros: cpu_micros(server.pid()) - cpu,
+        memory_mb: resident_mb(server.pid()),
+    };
     for portal in 1..=portals {
         let found = counts(&server, portal).await;
         assert_eq!(found, expected(each), "portal {portal}");
     }
-    seconds
+    taken
 }
 
 fn line(cause: u32, record: u32, attempt: u32, start: DateTime<Utc>) -> String {

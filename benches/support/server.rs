@@ -3,10 +3,10 @@
 use std::process::{Child, Command, Stdio};
 
 use chrono::{Duration, Utc};
-use sea_orm::{ConnectionTrait, Database};
 use sync_health::kernel::auth;
 
-const SECRET: &str = "a secret of the benches, 32 bytes or more";
+/// What signs the tokens of the benches.
+pub const SECRET: &str = "a secret of the benches, 32 bytes or more";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sync-health");
 
 /// A server, ended when it is dropped.
@@ -34,6 +34,11 @@ impl Server {
                 database_url,
                 "--jwt-secret",
                 SECRET,
+                // What is measured is the work, not the throttle.
+                "--points=2000000000",
+                "--points-per-second=1000000000",
+                "--report-points=2000000000",
+                "--report-points-per-second=1000000000",
             ])
             .env("SYNC_HEALTH_LOG", "warn")
             .spawn()
@@ -50,6 +55,11 @@ impl Server {
         };
         server.wait().await;
         server
+    }
+
+    /// The server's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     async fn wait(&self) {
@@ -71,7 +81,8 @@ impl Drop for Server {
     }
 }
 
-fn free_address() -> String {
+/// A port of loopback that nobody uses.
+pub fn free_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").to_string()
 }
@@ -87,19 +98,4 @@ pub fn sign(portal: u32, scope: &str) -> String {
         until,
     )
     .expect("a token")
-}
-
-/// A new database on the PostgreSQL that `benches/run` starts.
-pub async fn new_postgres_database(name: &str) -> String {
-    let base = std::env::var("SYNC_HEALTH_BENCH_POSTGRES").expect(
-        "SYNC_HEALTH_BENCH_POSTGRES: use benches/run, which starts a PostgreSQL of its own",
-    );
-    let db = Database::connect(format!("{base}/postgres"))
-        .await
-        .expect("PostgreSQL");
-    db.execute_unprepared(&format!("CREATE DATABASE {name}"))
-        .await
-        .expect("a new database");
-    db.close().await.expect("a closed connection");
-    format!("{base}/{name}")
 }

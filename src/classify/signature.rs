@@ -64,22 +64,36 @@ fn fallback(
     facts: &Facts,
     error_type: SyncErrorType,
 ) -> Vec<String> {
-    let mut text = strip_field_list(&error.cleaned);
-    if error_type == SyncErrorType::RowLocked
-        && let Some((before, _)) = split_at_text(text, " or ")
-    {
-        // "… this record or 2 records: IDS": how many wait for the lock varies.
-        text = before;
-    }
+    let text = strip_field_list(&error.cleaned);
+    let text = match error_type {
+        SyncErrorType::RowLocked => without_waiting_records(text),
+        _ => text.to_owned(),
+    };
     let mut own = own_facts(failure);
     own.extend(facts.value.as_deref());
-    let text = normalise(text, &own);
+    let text = normalise(&text, &own);
     let category = error_type.category();
     let first = match category {
         SyncErrorCategory::CustomCode => facts.component.as_deref(),
         _ => error.code.as_deref(),
     };
     vec![first.unwrap_or_default().to_lowercase(), text]
+}
+
+/// The text without " or 2 records: ID,ID": how many records wait for a lock varies.
+fn without_waiting_records(text: &str) -> String {
+    let records = |rest: &str| {
+        let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        let ids = rest.strip_prefix(" records: ").map(str::len);
+        ids.map(|length| text.len() - length)
+    };
+    let Some((before, from)) =
+        split_at_text(text, " or ").and_then(|(before, rest)| Some((before, records(rest)?)))
+    else {
+        return text.to_owned();
+    };
+    let is_list = |c: char| c.is_ascii_alphanumeric() || c == ',';
+    before.to_owned() + text[from..].trim_start_matches(is_list)
 }
 
 /// What the failure says of its own records: it may stand in the provider's text.

@@ -4,7 +4,7 @@ use async_graphql::Context;
 use sea_orm::sea_query::{
     Alias, Asterisk, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement,
 };
-use sea_orm::{FromQueryResult, IntoSimpleExpr};
+use sea_orm::{EntityTrait, FromQueryResult, IdenStatic, IntoSimpleExpr, Iterable};
 use uuid::Uuid;
 
 use crate::classify::{SyncErrorCategory, System, canonical_object_type, canonical_record_id};
@@ -147,7 +147,9 @@ async fn read<R: Right>(
     page: &Page,
 ) -> Result<Vec<sync_errors::Model>> {
     let mut select = filtered(scope, list)?;
-    select.column(Asterisk);
+    select.expr(Expr::cust(shown_columns::<sync_errors::Entity>(
+        "sync_errors",
+    )));
     let key = [
         Expr::col(column(list.order)),
         Expr::col(sync_errors::Column::Id),
@@ -172,6 +174,15 @@ async fn read<R: Right>(
     }
     select.limit(page.fetch_count());
     call.snapshot.all(&select).await
+}
+
+/// All columns of a table but the text to search in, which nobody is shown and which is as long as the others together.
+pub(super) fn shown_columns<E: EntityTrait>(table: &str) -> String {
+    let columns = E::Column::iter().map(|column| match column.as_str() {
+        "search_text" => "'' AS search_text".to_owned(),
+        name => format!("{table}.{name}"),
+    });
+    columns.collect::<Vec<_>>().join(", ")
 }
 
 /// From the counters where they answer; else counted, but not far.

@@ -17,7 +17,7 @@ use crate::kernel::limits;
 use crate::kernel::page::{self, Page, TotalCount};
 use crate::kernel::text::like_pattern;
 use crate::sync_errors::api::SyncError;
-use crate::sync_errors::list::Counted;
+use crate::sync_errors::list::{Counted, shown_columns};
 use crate::sync_errors::tables::{affected_records, latest_failures};
 
 /// The order of their cursors: part of every cursor that was given out.
@@ -114,12 +114,15 @@ async fn first_of_each(
 ) -> Result<Vec<affected_records::Model>> {
     let backend = call.snapshot.backend();
     let keys = errors.iter().map(|id| Value::from(*id));
+    let columns = shown_columns::<affected_records::Entity>("records");
     let count = Value::from(count as i64);
     let statement = match backend {
         DbBackend::Postgres => {
-            let sql = "SELECT records.* FROM UNNEST($1::uuid[]) AS errors (id) CROSS JOIN LATERAL \
-                (SELECT * FROM affected_records WHERE hub_id = $2 AND error_id = errors.id AND cleared_at IS NULL \
-                ORDER BY id LIMIT $3) AS records";
+            let sql = format!(
+                "SELECT records.* FROM UNNEST($1::uuid[]) AS errors (id) CROSS JOIN LATERAL \
+                (SELECT {columns} FROM affected_records AS records WHERE hub_id = $2 AND error_id = errors.id AND cleared_at IS NULL \
+                ORDER BY records.id LIMIT $3) AS records"
+            );
             let array = Value::Array(
                 sea_orm::sea_query::ArrayType::Uuid,
                 Some(Box::new(keys.collect())),
@@ -129,7 +132,7 @@ async fn first_of_each(
         _ => {
             let marks = vec!["(?)"; errors.len()].join(",");
             let sql = format!(
-                "WITH errors (id) AS (VALUES {marks}) SELECT records.* FROM errors JOIN affected_records AS records \
+                "WITH errors (id) AS (VALUES {marks}) SELECT {columns} FROM errors JOIN affected_records AS records \
                 ON records.hub_id = ? AND records.error_id = errors.id AND records.id IN \
                 (SELECT id FROM affected_records WHERE hub_id = ? AND error_id = errors.id AND cleared_at IS NULL ORDER BY id LIMIT ?) \
                 ORDER BY records.error_id, records.id"
@@ -166,7 +169,9 @@ pub(super) async fn of(
     page: &Page,
 ) -> Result<Vec<affected_records::Model>> {
     let mut select = of_error(scope, error, search);
-    select.column(Asterisk);
+    select.expr(Expr::cust(shown_columns::<affected_records::Entity>(
+        "affected_records",
+    )));
     if let Some(after) = page.after {
         select.and_where(Expr::col(affected_records::Column::Id).gt(after.id));
     }
