@@ -60,6 +60,7 @@ pub fn greeting(address: SocketAddr, tokens: &Tokens) -> String {
     format!(
         "Sync Health demo on http://{address}/graphql (portals 1001 and 1002; Ctrl-C ends it and removes its data)\n\n\
          read token:    {read}\n\nmanage token:  {manage}\n\nreport token:  {report}\n\n\
+         Look around in a browser:\n\nhttp://{address}/graphiql#token={read}\n\n\
          Paste this into another terminal:\n\n\
          curl -s http://{address}/graphql -H 'Content-Type: application/json' \\\n  -H 'Authorization: Bearer {read}' \\\n  -d '{{\"query\":\"{query}\"}}'\n\n"
     )

@@ -1,8 +1,8 @@
 //! The roots of the schema.
 
 use async_graphql::{
-    Context, EmptySubscription, ID, Interface, MergedObject, Object, Schema, SimpleObject,
-    ValidationMode,
+    Context, EmptySubscription, ID, Interface, MergedObject, Object, SDLExportOptions, Schema,
+    SimpleObject, ValidationMode,
 };
 
 use super::service::Service;
@@ -37,7 +37,8 @@ pub(super) fn schema(config: &Config, mode: ValidationMode) -> SyncHealthSchema 
 /// The contract as the code serves it, to be compared with `schema.graphql`.
 pub fn sdl() -> String {
     let config = Config::new(String::new(), VerifierConfig::of_secret(Vec::new()));
-    schema(&config, ValidationMode::Strict).sdl()
+    let options = SDLExportOptions::new().include_specified_by();
+    schema(&config, ValidationMode::Strict).sdl_with_options(options)
 }
 
 /// Anything with a global id (Relay).

@@ -46,6 +46,24 @@ fn serve_needs_a_good_secret() {
     }
 }
 
+/// Each flag of `serve` stands in the README with its environment variable.
+#[test]
+fn readme_lists_all_flags() {
+    let help = text(&output(&["serve", "--help"]).stdout);
+    let readme = include_str!("../../README.md");
+    let flags = help.lines().filter_map(|line| {
+        let flag = line.trim_start().split([' ', '=']).next()?;
+        flag.strip_prefix("--")
+    });
+    let flags: Vec<&str> = flags.filter(|flag| *flag != "help").collect();
+    assert!(flags.len() > 15, "{help}");
+    for flag in flags {
+        let variable = format!("SYNC_HEALTH_{}", flag.to_uppercase().replace('-', "_"));
+        let row = format!("| `--{flag}` | `{variable}` |");
+        assert!(readme.contains(&row), "the README lacks: {row}");
+    }
+}
+
 #[test]
 fn token_signs() {
     let signed = command(&[

@@ -182,6 +182,8 @@ both! {
     /// Asked by introspection, the running server tells the same.
     async fn introspection(server) {
         let data = server.data(&reader(), INTROSPECTION, json!({})).await;
+        let specified = server.data(&reader(), "{ __type(name: \"DateTime\") { specifiedByURL } }", json!({})).await;
+        assert_eq!(specified["__type"]["specifiedByURL"], "https://scalars.graphql.org/andimarek/date-time.html");
         let mut told = BTreeMap::new();
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");

@@ -16,6 +16,8 @@ both! {
             ("application/json", "application/json; charset=utf-8", StatusCode::OK),
             ("*/*", "application/json; charset=utf-8", StatusCode::OK),
             (GRAPHQL_RESPONSE, "application/graphql-response+json; charset=utf-8", StatusCode::BAD_REQUEST),
+            ("application/json, application/graphql-response+json", "application/graphql-response+json; charset=utf-8", StatusCode::BAD_REQUEST),
+            ("application/json, application/graphql-response+json;q=0.5", "application/json; charset=utf-8", StatusCode::OK),
         ] {
             for (query, is_understood) in [("{ service { version } }", true), ("{ nonsense }", false), ("{ service", false)] {
                 let request = server.http.post(format!("{}/graphql", server.url)).bearer_auth(reader()).header("accept", accept).json(&json!({ "query": query }));
@@ -41,6 +43,8 @@ both! {
         assert_eq!(get(vec![]).await.status(), StatusCode::BAD_REQUEST);
         for (body, content_type, status) in [
             ("{\"query\":\"{ service { version } }\"}", "application/json", StatusCode::OK),
+            ("{\"query\":\"{ service { version } }\"}", "application/json; charset=UTF-8", StatusCode::OK),
+            ("{\"query\":\"{ service { version } }\"}", "application/json; charset=latin1", StatusCode::UNSUPPORTED_MEDIA_TYPE),
             ("{\"query\":\"{ service { version } }\"}", "text/plain", StatusCode::UNSUPPORTED_MEDIA_TYPE),
             ("[{\"query\":\"{ service { version } }\"}]", "application/json", StatusCode::BAD_REQUEST),
             ("{", "application/json", StatusCode::BAD_REQUEST),
@@ -176,4 +180,89 @@ async fn internal_errors() {
         .await
         .expect("a mended table");
     server.finish().await;
+}
+
+fn with_graphiql(config: &mut sync_health::kernel::config::Config) {
+    config.graphiql = true;
+    config.cors_origins = vec!["https://app.example.com".into()];
+}
+
+both! {
+    configure = super::with_graphiql;
+    /// GraphiQL comes whole from here, and its policy lets nothing else in.
+    async fn graphiql(server) {
+        let get = |path: String| async move { server.http.get(format!("{}{path}", server.url)).send().await.expect("an answer") };
+        let page = get("/graphiql".into()).await;
+        let policy = page.headers()["content-security-policy"].to_str().expect("a text").to_owned();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("http"), "{policy}");
+        let page = page.text().await.expect("a text");
+        let loaded: Vec<&str> = page.split(['"']).filter(|part| part.starts_with("/graphiql/")).collect();
+        assert_eq!(loaded.len(), 6, "{page}");
+        assert!(!page.contains("://"), "{page}");
+        for path in loaded {
+            let asset = get(path.to_owned()).await;
+            assert_eq!(asset.status(), StatusCode::OK, "{path}");
+            assert!(!asset.bytes().await.expect("a body").is_empty(), "{path}");
+        }
+    }
+}
+
+both! {
+    /// Unless it is asked for, there is no GraphiQL, and no page of another origin may call.
+    async fn closed_by_default(server) {
+        let page = server.http.get(format!("{}/graphiql", server.url)).send().await.expect("an answer");
+        assert_eq!(page.status(), StatusCode::NOT_FOUND);
+        let asked = preflight(server, "https://app.example.com").await;
+        assert!(asked.headers().get("access-control-allow-origin").is_none());
+    }
+}
+
+async fn preflight(server: &Server, origin: &str) -> reqwest::Response {
+    let url = format!("{}/graphql", server.url);
+    let request = server
+        .http
+        .request(Method::OPTIONS, url)
+        .header("origin", origin)
+        .header("access-control-request-method", "POST")
+        .header(
+            "access-control-request-headers",
+            "authorization,content-type",
+        );
+    request.send().await.expect("an answer")
+}
+
+both! {
+    configure = super::with_graphiql;
+    /// Pages of the configured origins may call, others not.
+    async fn origins(server) {
+        let allowed = preflight(server, "https://app.example.com").await;
+        assert_eq!(allowed.headers()["access-control-allow-origin"], "https://app.example.com");
+        assert_eq!(allowed.headers()["access-control-allow-headers"], "authorization,content-type");
+        let other = preflight(server, "https://other.example.com").await;
+        assert!(other.headers().get("access-control-allow-origin").is_none());
+        let request = server.http.post(format!("{}/graphql", server.url)).bearer_auth(reader()).header("origin", "https://app.example.com").json(&json!({ "query": "{ service { version } }" }));
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.headers()["access-control-allow-origin"], "https://app.example.com");
+        assert!(answer.headers()["access-control-expose-headers"].to_str().is_ok_and(|names| names.contains("x-request-id")));
+    }
+}
+
+both! {
+    /// Answers are compressed as the client accepts, and kept by nobody.
+    async fn compression_and_caching(server) {
+        let all = "{ service { limits { name value unit } } }";
+        let ask = |accepts: &'static str| async move {
+            let request = server.http.post(format!("{}/graphql", server.url)).bearer_auth(reader()).header("accept-encoding", accepts).json(&json!({ "query": all }));
+            request.send().await.expect("an answer")
+        };
+        let plain = ask("identity").await;
+        assert!(plain.headers().get("content-encoding").is_none());
+        assert_eq!((&plain.headers()["cache-control"], &plain.headers()["x-content-type-options"]), (&"private, no-store".parse().expect("a value"), &"nosniff".parse().expect("a value")));
+        let length = plain.bytes().await.expect("a body").len();
+        for encoding in ["gzip", "br"] {
+            let packed = ask(encoding).await;
+            assert_eq!(packed.headers()["content-encoding"], encoding);
+            assert!(packed.bytes().await.expect("a body").len() * 2 < length, "{encoding}");
+        }
+    }
 }

@@ -195,6 +195,22 @@ async fn rotation() {
     server.finish().await;
 }
 
+/// Keys have an age: one that the issuer withdrew stops, though nobody asks for another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn withdrawn() {
+    let issuer = Issuer::start(&["rsa", "ec"]).await;
+    let server = Server::start_with(Backend::Sqlite, |config| {
+        configured(&mut config.auth, KeySource::Url(issuer.url.clone()));
+        config.auth.key_max_age = Duration::ZERO;
+    })
+    .await;
+    let token = signed("rsa", Some("rsa"), &claims());
+    assert_eq!(status(&server, &token).await, StatusCode::OK);
+    issuer.set(key_set(&["ec"]));
+    assert_eq!(status(&server, &token).await, StatusCode::UNAUTHORIZED);
+    server.finish().await;
+}
+
 /// However many unknown keys are named, the issuer is asked once in a while only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn issuer_is_not_flooded() {

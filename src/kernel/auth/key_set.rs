@@ -11,6 +11,8 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
+use super::VerifierConfig;
+
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 
@@ -31,8 +33,6 @@ pub(super) struct Key {
 
 type Keys = HashMap<String, Arc<Key>>;
 
-/// How old the keys may be: those that the issuer withdraws stop being accepted.
-const MAX_AGE: Duration = Duration::from_secs(300);
 /// How long the issuer may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -40,6 +40,7 @@ pub(super) struct KeySet {
     source: KeySource,
     client: reqwest::Client,
     pause: Duration,
+    max_age: Duration,
     keys: RwLock<Arc<Keys>>,
     /// When they were last read, or tried to be.
     read_at: Mutex<Instant>,
@@ -47,7 +48,7 @@ pub(super) struct KeySet {
 
 impl KeySet {
     /// Reads the keys for the first time.
-    pub(super) async fn read(source: KeySource, pause: Duration) -> Result<Self> {
+    pub(super) async fn read(source: KeySource, config: &VerifierConfig) -> Result<Self> {
         let client = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -56,7 +57,8 @@ impl KeySet {
         let set = Self {
             source,
             client,
-            pause,
+            pause: config.key_refresh_pause,
+            max_age: config.key_max_age,
             keys: RwLock::default(),
             read_at: Mutex::new(Instant::now()),
         };
@@ -71,7 +73,7 @@ impl KeySet {
         // While another request reads the keys anew, the old ones serve; only an unknown key is waited for.
         let mut read_at = match &known {
             Some(_) => match self.read_at.try_lock() {
-                Ok(read_at) if read_at.elapsed() >= MAX_AGE => read_at,
+                Ok(read_at) if read_at.elapsed() >= self.max_age => read_at,
                 _ => return known,
             },
             None => self.read_at.lock().await,

@@ -29,6 +29,8 @@ pub struct VerifierConfig {
     pub leeway: Duration,
     /// The shortest time between two readings of the public keys.
     pub key_refresh_pause: Duration,
+    /// How old the public keys may be: those that the issuer withdraws stop being accepted.
+    pub key_max_age: Duration,
 }
 
 impl VerifierConfig {
@@ -41,6 +43,7 @@ impl VerifierConfig {
             audience: None,
             leeway: Duration::from_secs(60),
             key_refresh_pause: Duration::from_secs(30),
+            key_max_age: Duration::from_secs(300),
         }
     }
 }
@@ -70,7 +73,7 @@ impl Verifier {
         }
         validation.set_required_spec_claims(&required);
         let keys = match &config.keys {
-            Some(source) => Some(KeySet::read(source.clone(), config.key_refresh_pause).await?),
+            Some(source) => Some(KeySet::read(source.clone(), config).await?),
             None => None,
         };
         let secret = config.secret.as_deref();

@@ -17,10 +17,13 @@ const query = `# Needs a token with the scope sync-health:read: see "Headers" be
 }
 `;
 
+// The schema is asked for before the headers below can be changed.
+const headers = { Authorization: `Bearer ${token}` };
+
 const element = React.createElement(GraphiQL, {
-  fetcher: GraphiQL.createFetcher({ url: "/graphql" }),
+  fetcher: GraphiQL.createFetcher({ url: "/graphql", headers }),
   defaultQuery: query,
-  defaultHeaders: JSON.stringify({ Authorization: `Bearer ${token}` }, null, 2),
+  defaultHeaders: JSON.stringify(headers, null, 2),
   defaultEditorToolsVisibility: "headers",
   isHeadersEditorEnabled: true,
 });
