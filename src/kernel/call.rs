@@ -17,6 +17,8 @@ pub struct Call {
     pub snapshot: Snapshot,
     /// What a mutation works with.
     pub env: Env,
+    /// Whether no selection has to be merged with another of the same field.
+    pub is_mergeless: bool,
 }
 
 impl Call {

@@ -179,13 +179,44 @@ fn body(
     }
     if !refused {
         body.extend_from_slice(b"\"data\":");
-        serde_json::to_writer(&mut body, &response.data)?;
+        write_value(&mut body, &response.data)?;
         body.push(b',');
     }
     body.extend_from_slice(b"\"extensions\":{\"cost\":");
     serde_json::to_writer(&mut body, &cost_json(cost))?;
     body.extend_from_slice(b"}}");
     Ok(body)
+}
+
+/// A value as JSON; what was written before ([`crate::kernel::plain`]) as it is.
+fn write_value(out: &mut Vec<u8>, value: &Value) -> serde_json::Result<()> {
+    match value {
+        Value::Binary(written) => out.extend_from_slice(written),
+        Value::List(items) => {
+            out.push(b'[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write_value(out, item)?;
+            }
+            out.push(b']');
+        }
+        Value::Object(fields) => {
+            out.push(b'{');
+            for (at, (name, value)) in fields.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                serde_json::to_writer(&mut *out, name.as_str())?;
+                out.push(b':');
+                write_value(out, value)?;
+            }
+            out.push(b'}');
+        }
+        leaf => serde_json::to_writer(out, leaf)?,
+    }
+    Ok(())
 }
 
 fn respond(status: StatusCode, accepts: Accepts, body: Vec<u8>) -> Response {

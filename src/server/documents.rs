@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_graphql::parser::types::ExecutableDocument;
 use moka::sync::Cache;
@@ -24,6 +24,8 @@ pub(super) struct Document {
     pub(super) parsed: ExecutableDocument,
     /// Whether it passed all rules of validation: then they need not be asked again.
     is_valid: AtomicBool,
+    /// Whether no selection has to be merged with another; found out when it is first executed.
+    is_mergeless: OnceLock<bool>,
 }
 
 impl Document {
@@ -31,7 +33,14 @@ impl Document {
         self.is_valid.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_valid(&self) {
+    /// To be asked only once the document was measured: it walks all selections.
+    pub(super) fn is_mergeless(&self) -> bool {
+        *self
+            .is_mergeless
+            .get_or_init(|| guard::is_mergeless(&self.parsed))
+    }
+
+    fn set_valid(&self) {
         self.is_valid.store(true, Ordering::Relaxed);
     }
 }
@@ -75,6 +84,7 @@ impl Documents {
         let document = Document {
             parsed: guard::parse(&text)?,
             is_valid: AtomicBool::new(false),
+            is_mergeless: OnceLock::new(),
         };
         Ok((text, Arc::new(document)))
     }

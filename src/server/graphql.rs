@@ -9,10 +9,11 @@ use super::service::Service;
 use crate::kernel::auth::{Portals, Read, VerifierConfig};
 use crate::kernel::call::Call;
 use crate::kernel::config::Config;
+use crate::kernel::connection::Connection;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::limits;
-use crate::kernel::page::Connection;
+
 use crate::kernel::scalars::Instant;
 use crate::portals::api::{Portal, PortalChange, PortalListArguments, PortalOrder, list_portals};
 use crate::portals::mutations::PortalMutations;

@@ -60,6 +60,7 @@ pub(super) async fn run(
         viewer,
         snapshot: app.env.db.snapshot(),
         env: app.env.clone(),
+        is_mergeless: document.is_mergeless(),
     });
     let mut execution = Request::new("")
         .variables(to_graphql(variables))

@@ -7,9 +7,10 @@ use sea_orm::sea_query::{Alias, Expr, ExprTrait, LikeExpr, Order, Query, SelectS
 use crate::classify::{System, canonical_object_type};
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
+use crate::kernel::connection::Connection;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
-use crate::kernel::page::{self, Connection, Page, TotalCount};
+use crate::kernel::page::{self, Page, TotalCount};
 use crate::kernel::text::like_pattern;
 use crate::portals::PortalRow;
 use crate::portals::api::Portal;

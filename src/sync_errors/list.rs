@@ -10,10 +10,11 @@ use uuid::Uuid;
 use crate::classify::{SyncErrorCategory, System, canonical_object_type, canonical_record_id};
 use crate::kernel::auth::{Right, Scope};
 use crate::kernel::call::Call;
+use crate::kernel::connection::Connection;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::keys::Keys;
 use crate::kernel::limits;
-use crate::kernel::page::{Connection, Cursor, Page, TotalCount};
+use crate::kernel::page::{Cursor, Page, TotalCount};
 use crate::kernel::text::like_pattern;
 use crate::portals::api::{OrderDirection, Portal};
 use crate::sync_errors::SyncErrorStatus;
@@ -84,10 +85,11 @@ pub async fn connection(
         .into_iter()
         .map(|row| SyncError::of_portal(portal, row))
         .collect();
-    let cursor = |error: &SyncError| {
+    let order = list.order;
+    let cursor = move |error: &SyncError| {
         Cursor {
             order: cursor_order,
-            value: value(list.order, error.row()),
+            value: value(order, error.row()),
             id: error.row().id,
         }
         .encode()

@@ -1,6 +1,7 @@
 //! The records that errors affect: pages of one error, and the first ones of many errors in one statement.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_graphql::Lookahead;
 use sea_orm::sea_query::{
@@ -27,7 +28,7 @@ pub(super) const BY_ID: u8 = 20;
 #[derive(Debug, Default, Clone)]
 pub(super) struct Prefetched {
     /// Its first affected records, as many as the request wants at most and one more.
-    pub(super) records: Option<Vec<affected_records::Model>>,
+    pub(super) records: Option<Vec<Arc<affected_records::Model>>>,
     /// Its latest failure as stored.
     pub(super) latest_failure: Option<String>,
 }
@@ -52,9 +53,12 @@ pub(super) async fn prefetch<'a>(
         return Ok(());
     }
     if let Some(size) = size {
-        let mut by_error: HashMap<Uuid, Vec<affected_records::Model>> = HashMap::new();
+        let mut by_error: HashMap<Uuid, Vec<Arc<affected_records::Model>>> = HashMap::new();
         for row in first_of_each(call, scope, &ids, size + 1).await? {
-            by_error.entry(row.error_id).or_default().push(row);
+            by_error
+                .entry(row.error_id)
+                .or_default()
+                .push(Arc::new(row));
         }
         for error in &mut errors {
             let mut records = by_error.remove(&error.row().id).unwrap_or_default();

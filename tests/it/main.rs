@@ -20,6 +20,7 @@ mod limits;
 mod lists;
 mod ndjson;
 mod observed;
+mod plain;
 mod portals;
 mod reports;
 mod tenancy;

@@ -1,12 +1,16 @@
 //! Who changed which setting.
 
-use async_graphql::{Context, ID, Object};
+use std::borrow::Cow;
+
+use async_graphql::{Context, ID, Object, OutputType};
 
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
+use crate::kernel::connection::Connection;
 use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
-use crate::kernel::page::{Connection, Cursor, Page, TotalCount};
+use crate::kernel::page::{Cursor, Page, TotalCount};
+use crate::kernel::plain::Plain;
 use crate::kernel::scalars::Instant;
 use crate::portals::store;
 use crate::portals::tables::portal_changes;
@@ -91,5 +95,12 @@ impl PortalChange {
     /// The value since; null when it was removed.
     async fn to(&self) -> Option<&str> {
         self.0.new_value.as_deref()
+    }
+}
+
+/// Lists of it are short, or rare.
+impl Plain for PortalChange {
+    fn name() -> Cow<'static, str> {
+        <Self as OutputType>::type_name()
     }
 }

@@ -5,9 +5,10 @@ use async_graphql::{Context, Enum, InputObject};
 use super::Portal;
 use crate::kernel::auth::Read;
 use crate::kernel::call::Call;
+use crate::kernel::connection::Connection;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
-use crate::kernel::page::{Connection, Cursor, Page, TotalCount};
+use crate::kernel::page::{Cursor, Page, TotalCount};
 use crate::portals::SyncState;
 use crate::portals::list::{self, PortalList};
 
@@ -105,7 +106,7 @@ pub async fn list_portals(
         .iter()
         .map(|(open, portal)| (portal.scope.hub_id(), *open))
         .collect();
-    let cursor = |portal: &Portal| {
+    let cursor = move |portal: &Portal| {
         let hub_id = portal.scope.hub_id();
         let value = cursors
             .iter()

@@ -5,14 +5,18 @@ mod list;
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, SimpleObject};
+use std::borrow::Cow;
+
+use async_graphql::{Context, ID, Object, OutputType, SimpleObject};
 
 use crate::classify::SyncErrorCategory;
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
+use crate::kernel::connection::Connection;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::global_id::{GlobalId, Kind};
-use crate::kernel::page::{Connection, PageArguments};
+use crate::kernel::page::PageArguments;
+use crate::kernel::plain::Plain;
 use crate::kernel::scalars::{Instant, Url};
 use crate::portals::store::{self, PortalRow};
 use crate::portals::{Locale, SuspensionReason, SyncState};
@@ -280,4 +284,11 @@ pub struct Suspension {
 /// The error of a portal that went away while it was read.
 pub fn portal_gone() -> Error {
     Error::NotFound("The portal does not exist any more.".into())
+}
+
+/// Lists of it are short, or rare.
+impl Plain for Portal {
+    fn name() -> Cow<'static, str> {
+        <Self as OutputType>::type_name()
+    }
 }

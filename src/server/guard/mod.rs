@@ -6,12 +6,14 @@
 
 mod addressed;
 mod inputs;
+mod merges;
 mod shapes;
 mod tokens;
 mod walk;
 
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, ServiceDocument};
 
+pub(super) use merges::is_mergeless;
 pub(super) use walk::Measured;
 
 use super::answer::Refusal;

@@ -6,9 +6,10 @@ use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 
 use crate::classify::{SyncErrorCategory, category_meaning, category_title};
 use crate::kernel::auth::{Read, Scope};
+use crate::kernel::connection::Connection;
 use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
-use crate::kernel::page::{Connection, PageArguments};
+use crate::kernel::page::PageArguments;
 use crate::kernel::scalars::Instant;
 use crate::portals::api::Portal;
 use crate::portals::{Locale, PortalRow};

@@ -25,6 +25,11 @@ impl SyncErrorEvent {
         feed::cursor(self.epoch, self.row.sequence)
     }
 
+    pub(super) fn global_id(&self) -> ID {
+        let key = [self.epoch.to_be_bytes(), self.row.sequence.to_be_bytes()].concat();
+        GlobalId::encode(Kind::SyncErrorEvent, self.row.hub_id, &key)
+    }
+
     /// The event of a global id; `None` when the portal's feed does not hold it.
     pub async fn load(call: &Call, scope: Scope<Read>, id: &GlobalId) -> Result<Option<Self>> {
         let Some(portal) = portals::find(call, &scope).await? else {
@@ -52,8 +57,7 @@ impl SyncErrorEvent {
 impl SyncErrorEvent {
     /// Global id.
     pub async fn id(&self) -> ID {
-        let key = [self.epoch.to_be_bytes(), self.row.sequence.to_be_bytes()].concat();
-        GlobalId::encode(Kind::SyncErrorEvent, self.row.hub_id, &key)
+        self.global_id()
     }
 
     /// Its place in the feed: what `after` takes to go on behind it.

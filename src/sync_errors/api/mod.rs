@@ -7,6 +7,7 @@ mod event;
 mod failure;
 mod inputs;
 mod mutations;
+mod plain;
 mod record;
 
 pub use card::{CategorySummary, Interval, TrendPoint};

@@ -1,5 +1,7 @@
 //! Affected records, and how a record of either system is shown.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Object, SimpleObject};
 use uuid::Uuid;
 
@@ -106,26 +108,6 @@ pub struct ExternalId {
 }
 
 impl RecordRef {
-    /// One side of what was synced; none where nothing of it was told.
-    pub(super) fn of_side(
-        system: System,
-        object_type: Option<String>,
-        id: Option<String>,
-        name: Option<String>,
-        links: &Links,
-    ) -> Option<Self> {
-        id.as_ref()?;
-        let url = links.url(system, object_type.as_deref(), id.as_deref());
-        Some(Self {
-            system,
-            object_type,
-            record_id: id.map(ID),
-            external_id: None,
-            name,
-            url,
-        })
-    }
-
     /// One side as reported, also where it has no id yet.
     pub(super) fn of_record(system: System, record: classify::Record, links: &Links) -> Self {
         let url = links.url(
@@ -163,19 +145,49 @@ impl RecordRef {
     }
 }
 
+/// One side of an affected record, as its row holds it.
+pub(super) struct Side<'a> {
+    pub(super) system: System,
+    pub(super) object_type: Option<&'a str>,
+    pub(super) record_id: &'a str,
+    pub(super) name: Option<&'a str>,
+    links: &'a Links,
+}
+
+impl Side<'_> {
+    /// Its page in that system.
+    pub(super) fn url(&self) -> Option<Url> {
+        let id = Some(self.record_id);
+        self.links.url(self.system, self.object_type, id)
+    }
+}
+
+impl From<Side<'_>> for RecordRef {
+    fn from(side: Side<'_>) -> Self {
+        Self {
+            system: side.system,
+            object_type: side.object_type.map(str::to_owned),
+            record_id: Some(side.record_id.into()),
+            external_id: None,
+            name: side.name.map(str::to_owned),
+            url: side.url(),
+        }
+    }
+}
+
 /// A record, or a pair of records of both systems, that does not sync because of an error.
 pub struct AffectedRecord {
     scope: Scope<Read>,
-    row: affected_records::Model,
-    links: Links,
+    pub(super) row: Arc<affected_records::Model>,
+    links: Arc<Links>,
     error: Option<SyncError>,
 }
 
 impl AffectedRecord {
     pub(super) fn new(
         scope: Scope<Read>,
-        row: affected_records::Model,
-        links: Links,
+        row: Arc<affected_records::Model>,
+        links: Arc<Links>,
         error: Option<SyncError>,
     ) -> Self {
         Self {
@@ -190,6 +202,35 @@ impl AffectedRecord {
         self.row.id
     }
 
+    pub(super) fn global_id(&self) -> ID {
+        let key = [self.row.error_id.into_bytes(), self.row.id.into_bytes()].concat();
+        GlobalId::encode(Kind::AffectedRecord, self.row.hub_id, &key)
+    }
+
+    /// One side; none where nothing of it was told.
+    pub(super) fn side(&self, system: System) -> Option<Side<'_>> {
+        let row = &*self.row;
+        let (object_type, record_id, name) = match system {
+            System::Hubspot => (
+                &row.hubspot_object_type,
+                &row.hubspot_record_id,
+                &row.hubspot_name,
+            ),
+            System::Salesforce => (
+                &row.salesforce_object_type,
+                &row.salesforce_record_id,
+                &row.salesforce_name,
+            ),
+        };
+        Some(Side {
+            system,
+            object_type: object_type.as_deref(),
+            record_id: record_id.as_deref()?,
+            name: name.as_deref(),
+            links: &self.links,
+        })
+    }
+
     /// The record of a global id; `None` when it does not exist, or does not fail any more.
     pub async fn load(call: &Call, scope: Scope<Read>, id: &GlobalId) -> Result<Option<Self>> {
         let Some((error_id, record_id)) = id.two_uuids() else {
@@ -200,9 +241,9 @@ impl AffectedRecord {
         };
         let row = records::find(call, &scope, error_id, record_id).await?;
         Ok(row.map(|row| Self {
-            links: Links::of(&portal),
+            links: Arc::new(Links::of(&portal)),
             scope,
-            row,
+            row: Arc::new(row),
             error: None,
         }))
     }
@@ -213,8 +254,7 @@ impl AffectedRecord {
 impl AffectedRecord {
     /// Global id.
     pub async fn id(&self) -> ID {
-        let key = [self.row.error_id.into_bytes(), self.row.id.into_bytes()].concat();
-        GlobalId::encode(Kind::AffectedRecord, self.row.hub_id, &key)
+        self.global_id()
     }
 
     /// The error that holds it back.
@@ -233,26 +273,12 @@ impl AffectedRecord {
 
     /// Its side in HubSpot; null when it does not exist there yet, or was not told.
     async fn hubspot_record(&self) -> Option<RecordRef> {
-        let row = self.row.clone();
-        RecordRef::of_side(
-            System::Hubspot,
-            row.hubspot_object_type,
-            row.hubspot_record_id,
-            row.hubspot_name,
-            &self.links,
-        )
+        self.side(System::Hubspot).map(RecordRef::from)
     }
 
     /// Its side in Salesforce; null when it does not exist there yet, or was not told.
     async fn salesforce_record(&self) -> Option<RecordRef> {
-        let row = self.row.clone();
-        RecordRef::of_side(
-            System::Salesforce,
-            row.salesforce_object_type,
-            row.salesforce_record_id,
-            row.salesforce_name,
-            &self.links,
-        )
+        self.side(System::Salesforce).map(RecordRef::from)
     }
 
     /// DUPLICATES: the other record, which holds the value; null when not told.

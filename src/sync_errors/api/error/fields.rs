@@ -1,125 +1,25 @@
-//! The row of the tab.
+//! The fields of an error.
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, Object};
 
-use super::details::SyncErrorDetails;
-use super::failure::SyncFailure;
-use super::record::{AffectedRecord, Links};
-use crate::classify::{
-    Details, SyncDirection, SyncErrorCategory, SyncErrorType, System, error_title,
-};
-use crate::kernel::auth::{Read, Report, Scope};
+use super::{Access, Classification, SyncError, record_cursor};
+use crate::classify::{SyncDirection, SyncErrorCategory, SyncErrorType, System};
 use crate::kernel::call::Call;
+use crate::kernel::connection::Connection;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::limits;
-use crate::kernel::page::{Connection, Cursor, Page, TotalCount};
+use crate::kernel::page::Page;
 use crate::kernel::scalars::Instant;
-use crate::portals::api::{Portal, portal_gone};
-use crate::portals::{self, Locale, PortalRow};
-use crate::sync_errors::records::{self, Prefetched};
-use crate::sync_errors::tables::sync_errors;
-use crate::sync_errors::{SyncErrorStatus, list};
-
-/// By which authority an error is shown.
-enum Access {
-    /// A query: all of it.
-    Reading(Scope<Read>),
-    /// The answer to an engine's own report: the error alone, nothing that leads on from it.
-    Answer(Scope<Report>),
-}
-
-/// One cause in one portal: all failures with the same signature.
-pub struct SyncError {
-    access: Access,
-    row: Arc<sync_errors::Model>,
-    portal: Option<Arc<PortalRow>>,
-    pub(in crate::sync_errors) prefetched: Prefetched,
-}
-
-impl SyncError {
-    /// An error of a portal that was read in the same snapshot.
-    pub(in crate::sync_errors) fn of_portal(portal: &Portal, row: sync_errors::Model) -> Self {
-        let access = Access::Reading(portal.scope.clone());
-        Self {
-            access,
-            row: Arc::new(row),
-            portal: Some(portal.row.clone()),
-            prefetched: Prefetched::default(),
-        }
-    }
-
-    /// The error that an engine's own report led to.
-    pub(in crate::sync_errors) fn of_answer(scope: Scope<Report>, row: sync_errors::Model) -> Self {
-        Self {
-            access: Access::Answer(scope),
-            row: Arc::new(row),
-            portal: None,
-            prefetched: Prefetched::default(),
-        }
-    }
-
-    /// The error of a global id; `None` when it does not exist.
-    pub async fn load(call: &Call, scope: Scope<Read>, id: &GlobalId) -> Result<Option<Self>> {
-        let Some(id) = id.uuid() else { return Ok(None) };
-        let row = list::find(call, &scope, id).await?;
-        let access = Access::Reading(scope);
-        Ok(row.map(|row| Self {
-            access,
-            row: Arc::new(row),
-            portal: None,
-            prefetched: Prefetched::default(),
-        }))
-    }
-
-    pub(in crate::sync_errors) fn row(&self) -> &sync_errors::Model {
-        &self.row
-    }
-
-    /// The authority to read on from here.
-    fn reading(&self, call: &Call) -> Result<Scope<Read>> {
-        match &self.access {
-            Access::Reading(scope) => Ok(scope.clone()),
-            Access::Answer(scope) => call.viewer.scope(scope.hub_id())?.ok_or_else(portal_gone),
-        }
-    }
-
-    async fn portal_row(&self, call: &Call) -> Result<Arc<PortalRow>> {
-        if let Some(row) = &self.portal {
-            return Ok(row.clone());
-        }
-        let row = match &self.access {
-            Access::Reading(scope) => portals::find(call, scope).await?,
-            Access::Answer(scope) => portals::find(call, scope).await?,
-        };
-        row.ok_or_else(portal_gone)
-    }
-
-    /// The same error with what was read ahead.
-    pub(super) fn taken(&self) -> Result<Self> {
-        let mut error = self.shared()?;
-        error.prefetched = self.prefetched.clone();
-        Ok(error)
-    }
-
-    /// The same error without what was read ahead.
-    pub(super) fn shared(&self) -> Result<Self> {
-        let Access::Reading(scope) = &self.access else {
-            return Err(Error::Internal(
-                "an error that is an answer has no records".into(),
-            ));
-        };
-        let access = Access::Reading(scope.clone());
-        Ok(Self {
-            access,
-            row: self.row.clone(),
-            portal: self.portal.clone(),
-            prefetched: Prefetched::default(),
-        })
-    }
-}
+use crate::portals::Locale;
+use crate::portals::api::Portal;
+use crate::sync_errors::SyncErrorStatus;
+use crate::sync_errors::api::AffectedRecord;
+use crate::sync_errors::api::details::SyncErrorDetails;
+use crate::sync_errors::api::failure::SyncFailure;
+use crate::sync_errors::api::record::Links;
+use crate::sync_errors::records;
 
 /// One cause in one portal: all failures with the same signature (direction, type, object and what the category adds).
 /// The row of the tab.
@@ -127,7 +27,7 @@ impl SyncError {
 impl SyncError {
     /// Global id.
     pub async fn id(&self) -> ID {
-        error_id(self.row.hub_id, self.row.id)
+        self.global_id()
     }
 
     /// The portal it belongs to. FORBIDDEN in the answer to a report whose token may not read.
@@ -161,18 +61,7 @@ impl SyncError {
             Some(locale) => locale,
             None => self.portal_row(Call::of(ctx)?).await?.portal.locale,
         };
-        let row = &self.row;
-        let (own, other) = match row.system {
-            System::Hubspot => (&row.hubspot_object_type, &row.salesforce_object_type),
-            System::Salesforce => (&row.salesforce_object_type, &row.hubspot_object_type),
-        };
-        let fields = self.stored_details().field_names(row.system);
-        Ok(error_title(
-            row.error_type,
-            locale,
-            own.as_deref().or(other.as_deref()),
-            &fields,
-        ))
+        Ok(self.title_in(locale))
     }
 
     /// Whether it still holds records back.
@@ -270,57 +159,37 @@ impl SyncError {
             search.as_ref().map_or(0, |text| text.chars().count()),
             "search",
         )?;
-        let links = Links::of(&*self.portal_row(call).await?);
-        let rows = match &self.prefetched.records {
-            Some(rows)
-                if search.is_none()
-                    && page.after.is_none()
-                    && (rows.len() > page.size
-                        || rows.len() >= self.prefetched_all(rows.len())) =>
-            {
-                rows.iter().take(page.size + 1).cloned().collect()
+        let links = Arc::new(Links::of(&*self.portal_row(call).await?));
+        let read_ahead = self.read_ahead(page.size);
+        let rows = match read_ahead {
+            Some(rows) if search.is_none() && page.after.is_none() => rows,
+            _ => {
+                let rows = records::of(call, &scope, self.row.id, search.as_deref(), &page).await?;
+                rows.into_iter().map(Arc::new).collect()
             }
-            _ => records::of(call, &scope, self.row.id, search.as_deref(), &page).await?,
         };
         let look = ctx.look_ahead();
+        let wants_total =
+            look.field("totalCount").exists() || look.field("totalCountPrecision").exists();
         let total = match &search {
-            Some(search)
-                if look.field("totalCount").exists()
-                    || look.field("totalCountPrecision").exists() =>
-            {
+            Some(search) if wants_total => {
                 records::count(call, &scope, self.row.id, search).await?
             }
-            _ => TotalCount::exact(self.row.affected_record_count.into()),
+            _ => self.total(),
         };
-        let wants_error = look.field("nodes").field("syncError").exists()
-            || look
-                .field("edges")
-                .field("node")
-                .field("syncError")
-                .exists();
+        let node = look.field("edges").field("node");
+        let wants_error =
+            look.field("nodes").field("syncError").exists() || node.field("syncError").exists();
         let mut nodes = Vec::with_capacity(rows.len());
         for row in rows {
-            let error = if wants_error && matches!(self.access, Access::Reading(_)) {
-                Some(self.shared()?)
-            } else {
-                None
+            let error = match self.access {
+                Access::Reading(_) if wants_error => Some(self.shared()?),
+                _ => None,
             };
-            nodes.push(AffectedRecord::new(
-                scope.clone(),
-                row,
-                links.clone(),
-                error,
-            ));
+            let (scope, links) = (scope.clone(), links.clone());
+            nodes.push(AffectedRecord::new(scope, row, links, error));
         }
-        let cursor = |record: &AffectedRecord| {
-            Cursor {
-                order: records::BY_ID,
-                value: 0,
-                id: record.row_id(),
-            }
-            .encode()
-        };
-        Ok(Connection::new(&page, nodes, cursor, total))
+        Ok(Connection::new(&page, nodes, record_cursor, total))
     }
 
     /// What the signature holds constant for all its records, typed by category; null in OTHER.
@@ -332,7 +201,7 @@ impl SyncError {
     /// What varies between its records: up to 10 distinct rejected values, newest first. Each record has its own in
     /// `AffectedRecord.value`.
     async fn sample_values(&self) -> Vec<String> {
-        serde_json::from_str(&self.row.sample_values).unwrap_or_default()
+        self.samples()
     }
 
     /// Why it is on this card.
@@ -366,29 +235,4 @@ impl SyncError {
             Links::of(&*self.portal_row(call).await?),
         ))
     }
-}
-
-impl SyncError {
-    fn stored_details(&self) -> Details {
-        serde_json::from_str(&self.row.details).unwrap_or(Details::Other)
-    }
-
-    /// How many rows are all there are, when fewer were read ahead than the page wants.
-    fn prefetched_all(&self, read: usize) -> usize {
-        usize::try_from(self.row.affected_record_count).unwrap_or(read)
-    }
-}
-
-/// The global id of an error.
-pub(in crate::sync_errors) fn error_id(hub_id: i64, id: uuid::Uuid) -> ID {
-    GlobalId::encode(Kind::SyncError, hub_id, id.as_bytes())
-}
-
-/// Why an error is on its card.
-#[derive(SimpleObject)]
-pub struct Classification {
-    /// The rule that decided.
-    pub rule: String,
-    /// Whether the engine's own category replaced the rule's.
-    pub overridden: bool,
 }
