@@ -60,7 +60,7 @@ async fn copy(db: &DatabaseConnection, copies: u32) {
     run(db, &format!(
         "INSERT INTO sync_errors SELECT hub_id, {uuid}, {uuid}, signature_version, category, error_type, rule, overridden, \
          system, direction, hubspot_object_type, salesforce_object_type, fields, details, status, code, message, cause_code, \
-         cause_message, transient, sample_values, first_seen_at - n * 100000000, last_seen_at - n * 100000000, resolved_at, \
+         cause_message, transient, sample_values, first_seen_at - n * CAST(100000000 AS BIGINT), last_seen_at - n * CAST(100000000 AS BIGINT), resolved_at, \
          occurrence_count, 1, search_text FROM sync_errors, {numbers}"
     )).await;
     run(db, &format!(

@@ -1,5 +1,7 @@
 //! One GraphQL operation on its way through the house: who asks, what it reads, what it may write to.
 
+use std::sync::Arc;
+
 use async_graphql::Context;
 
 use crate::kernel::auth::Viewer;
@@ -7,6 +9,7 @@ use crate::kernel::clock::Micros;
 use crate::kernel::db::Snapshot;
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::progress::Progress;
 
 /// What every resolver finds in its context.
 #[derive(Debug)]
@@ -19,12 +22,14 @@ pub struct Call {
     pub env: Env,
     /// Whether no selection has to be merged with another of the same field.
     pub is_mergeless: bool,
+    /// How far a subscription has come; of no use to others.
+    pub progress: Arc<Progress>,
 }
 
 impl Call {
     /// The call of a resolver.
     pub fn of<'a>(ctx: &Context<'a>) -> Result<&'a Self> {
-        ctx.data::<std::sync::Arc<Self>>()
+        ctx.data::<Arc<Self>>()
             .map(AsRef::as_ref)
             .map_err(|_| Error::Internal("an operation was executed without its call".into()))
     }

@@ -31,6 +31,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// A manifest of documents; when set, nothing else runs.
     pub trusted_documents: Option<PathBuf>,
+    /// Whether rings of other servers on the same PostgreSQL are heard; without, changes are seen a second later.
+    pub hears_others: bool,
     /// Whether `GET /graphiql` serves GraphiQL.
     pub graphiql: bool,
 }
@@ -77,6 +79,7 @@ impl Config {
             report_points: Rate::of(limits::REPORT_BUCKET_POINTS, limits::RESTORED_REPORT_POINTS),
             cors_origins: Vec::new(),
             trusted_documents: None,
+            hears_others: true,
             graphiql: false,
         }
     }

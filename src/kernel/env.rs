@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 use crate::kernel::metrics::Metrics;
+use crate::kernel::wake::Wake;
 
-/// The database, the clock and what is counted.
+/// The database, the clock, what is counted and who is told.
 #[derive(Debug, Clone)]
 pub struct Env {
     /// Where everything is kept.
@@ -15,4 +16,6 @@ pub struct Env {
     pub clock: Clock,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who is told that something was committed.
+    pub wake: Wake,
 }

@@ -119,6 +119,18 @@ limits! {
     REPORT_BUCKET_POINTS = "reportBucketPoints", 2_000_000, "points";
     /// Points for reports that come back each second; the configuration may set another value.
     RESTORED_REPORT_POINTS = "restoredReportPointsPerSecond", 100_000, "points a second";
+    /// Subscriptions to one portal on one server.
+    PORTAL_SUBSCRIPTIONS = "portalSubscriptions", 10_000, "subscriptions";
+    /// Operations that run at once on one WebSocket.
+    CONNECTION_SUBSCRIPTIONS = "connectionSubscriptions", 100, "subscriptions";
+    /// One message of a WebSocket.
+    WEB_SOCKET_MESSAGE_BYTES = "webSocketMessageBytes", 128 * 1024, "bytes";
+    /// Seconds within which a WebSocket has to say who it is.
+    CONNECTION_INIT_SECONDS = "connectionInitSeconds", 10, "seconds";
+    /// Seconds between two signs of life on a stream.
+    PING_SECONDS = "pingSeconds", 30, "seconds";
+    /// Seconds within which a client has to take a message.
+    SEND_SECONDS = "sendSeconds", 10, "seconds";
     /// Texts of documents that are kept parsed and checked; as many again of automatic persisted queries.
     KEPT_DOCUMENT_BYTES = "keptDocumentBytes", 4 * 1024 * 1024, "bytes";
 }

@@ -12,12 +12,14 @@ use crate::kernel::bulk;
 use crate::kernel::clock::Micros;
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::wake::Wake;
 use crate::portals::store;
 use crate::portals::tables::feed_heads;
 
 /// A change of one portal under way. Dropped without [`Change::commit`], it did not happen.
 pub struct Change {
     transaction: DatabaseTransaction,
+    wake: Wake,
     head: feed_heads::Model,
     moved: bool,
     /// When it happens, read once the change is the only one: the same instant for all that it writes.
@@ -36,6 +38,7 @@ impl Change {
         }
         Ok(head.map(|head| Self {
             transaction,
+            wake: env.wake.clone(),
             head,
             moved: false,
             now: env.clock.now(),
@@ -81,11 +84,18 @@ impl Change {
         self.moved |= by != 0;
     }
 
-    /// Makes it so: the head moves as the last statement before the commit.
+    /// Makes it so: the head moves as the last statement before the commit. Then whoever waits for the portal is rung,
+    /// in this process and, on PostgreSQL, in the others.
     pub async fn commit(self) -> Result<()> {
+        let hub_id = self.head.hub_id;
         if self.moved {
             bulk::upsert::<feed_heads::Entity>(&self.transaction, &[self.head]).await?;
+            self.wake.tell_others(&self.transaction, hub_id).await?;
         }
-        Ok(self.transaction.commit().await?)
+        self.transaction.commit().await?;
+        if self.moved {
+            self.wake.ring(hub_id);
+        }
+        Ok(())
     }
 }

@@ -18,11 +18,11 @@ pub use crate::classify::Language as Locale;
 use crate::kernel::auth::{Right, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::clock::{Micros, SECOND};
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 use crate::kernel::user_error::{UserError, UserErrorCode};
 pub use change::Change;
-pub use store::{CategoryCounters, PortalRow, exists, find};
+pub use store::{CategoryCounters, PortalRow, exists, find, find_in, positions};
 pub use tables::category_counters;
 
 /// Whether a portal syncs at present.
@@ -62,6 +62,11 @@ pub fn scope_of<R: Right>(call: &Call, hub_id: Option<&ID>) -> Result<Option<Sco
         Some(hub_id) => call.viewer.scope(hub_id),
         None => Ok(None),
     }
+}
+
+/// The portal does not exist, or the token does not name it.
+pub fn unknown_portal() -> Error {
+    Error::NotFound("No portal with this Hub ID exists in the portals that the token names.".into())
 }
 
 /// An instant that something happened at: since 2000, and hardly later than now.

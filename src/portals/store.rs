@@ -101,6 +101,39 @@ pub async fn find<R: Right>(call: &Call, scope: &Scope<R>) -> Result<Option<Arc<
     Ok(found.pop())
 }
 
+/// The portal of a scope, where it has a row.
+pub async fn find_in<R: Right>(
+    snapshot: &Snapshot,
+    scope: &Scope<R>,
+) -> Result<Option<Arc<PortalRow>>> {
+    Ok(read(snapshot, &[scope.hub_id()]).await?.pop())
+}
+
+/// Where the feeds of several portals stand, in one narrow statement.
+pub async fn positions<R: Right>(
+    snapshot: &Snapshot,
+    scopes: &[Scope<R>],
+) -> Result<Vec<(i64, i64)>> {
+    let hub_ids = Keys::numbers(scopes.iter().map(Scope::hub_id));
+    let mut select = Query::select();
+    select
+        .column(feed_heads::Column::HubId)
+        .column(feed_heads::Column::Sequence)
+        .from(feed_heads::Entity)
+        .and_where(hub_ids.hold(snapshot.backend(), feed_heads::Column::HubId));
+    let heads: Vec<Position> = snapshot.all(&select).await?;
+    Ok(heads
+        .into_iter()
+        .map(|head| (head.hub_id, head.sequence))
+        .collect())
+}
+
+#[derive(FromQueryResult)]
+struct Position {
+    hub_id: i64,
+    sequence: i64,
+}
+
 /// The portals of several scopes that have rows, in any order, in one statement.
 pub async fn find_many<R: Right>(call: &Call, scopes: &[Scope<R>]) -> Result<Vec<Arc<PortalRow>>> {
     let hub_ids: Vec<i64> = scopes.iter().map(Scope::hub_id).collect();

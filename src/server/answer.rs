@@ -96,6 +96,21 @@ impl Refusal {
         }
     }
 
+    /// The errors of the answer.
+    pub(super) fn errors(&self) -> serde_json::Value {
+        json!([{ "message": self.answer.message, "extensions": { "code": self.answer.code } }])
+    }
+
+    /// The code of the closed list.
+    pub(super) fn code(&self) -> &'static str {
+        self.answer.code
+    }
+
+    /// Whether the request as such is refused, and not only its document.
+    pub(super) fn is_of_request(&self) -> bool {
+        self.status.is_some()
+    }
+
     /// What is wrong.
     pub(super) fn message(&self) -> &str {
         &self.answer.message
@@ -106,7 +121,7 @@ impl Refusal {
         if let Some(limit) = self.limit {
             notes.limit(limit);
         }
-        let mut body = json!({ "errors": [{ "message": self.answer.message, "extensions": { "code": self.answer.code } }] });
+        let mut body = json!({ "errors": self.errors() });
         let later = self.later.map(|later| *later);
         if let Some((cost, _)) = later {
             body["extensions"] = json!({ "cost": cost_json(cost) });
@@ -151,7 +166,7 @@ pub(super) fn answer(executed: Executed, accepts: Accepts, notes: &Notes) -> Res
     } else {
         StatusCode::OK
     };
-    let mut answered = match body(&response, cost, refused) {
+    let mut answered = match body(&response, Some(cost), refused) {
         Ok(body) => respond(status, accepts, body),
         Err(error) => {
             return Refusal::from(Error::Internal(error.to_string())).into_response(accepts, notes);
@@ -164,7 +179,7 @@ pub(super) fn answer(executed: Executed, accepts: Accepts, notes: &Notes) -> Res
 /// Written once, into one allocation that grows.
 fn body(
     response: &async_graphql::Response,
-    cost: Cost,
+    cost: Option<Cost>,
     refused: bool,
 ) -> serde_json::Result<Vec<u8>> {
     /// Most answers fit; a page of a hundred errors makes it grow a few times.
@@ -172,9 +187,8 @@ fn body(
     let mut body = Vec::with_capacity(FIRST_BYTES);
     body.push(b'{');
     if !response.errors.is_empty() {
-        let errors: Vec<_> = described(&response.errors).map(error_json).collect();
         body.extend_from_slice(b"\"errors\":");
-        serde_json::to_writer(&mut body, &errors)?;
+        serde_json::to_writer(&mut body, &errors(response))?;
         body.push(b',');
     }
     if !refused {
@@ -182,10 +196,31 @@ fn body(
         write_value(&mut body, &response.data)?;
         body.push(b',');
     }
-    body.extend_from_slice(b"\"extensions\":{\"cost\":");
-    serde_json::to_writer(&mut body, &cost_json(cost))?;
-    body.extend_from_slice(b"}}");
+    if let Some(cost) = cost {
+        body.extend_from_slice(b"\"extensions\":");
+        serde_json::to_writer(&mut body, &json!({ "cost": cost_json(cost) }))?;
+        body.push(b',');
+    }
+    // The last comma.
+    body.pop();
+    body.push(b'}');
     Ok(body)
+}
+
+/// The answer of an operation as JSON, for transports that tell nothing beside it.
+pub(super) fn written(response: &async_graphql::Response, cost: Option<Cost>) -> Vec<u8> {
+    let refused = is_refused(response);
+    body(response, cost, refused).unwrap_or_else(|error| {
+        let refusal = Refusal::from(Error::Internal(error.to_string()));
+        json!({ "errors": refusal.errors() })
+            .to_string()
+            .into_bytes()
+    })
+}
+
+/// The errors of an answer as clients read them.
+pub(super) fn errors(response: &async_graphql::Response) -> Vec<serde_json::Value> {
+    described(&response.errors).map(error_json).collect()
 }
 
 /// A value as JSON; what was written before ([`crate::kernel::plain`]) as it is.

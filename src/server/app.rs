@@ -9,6 +9,8 @@ use axum::Router;
 use axum::routing::{any, get, post};
 use sea_orm::DbBackend;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::documents::Documents;
 use super::graphql::{SyncHealthSchema, schema};
@@ -22,6 +24,8 @@ use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::metrics::Metrics;
 use crate::kernel::tls;
+use crate::kernel::wake::Wake;
+use crate::sync_errors::live::Live;
 
 /// What all handlers share.
 pub(super) struct App {
@@ -35,26 +39,37 @@ pub(super) struct App {
     pub(super) documents: Documents,
     pub(super) throttle: Throttle,
     pub(super) operation_timeout: Duration,
+    pub(super) live: Arc<Live>,
+    /// Cancelled when the server stops: streams end, sockets close.
+    pub(super) stopping: CancellationToken,
+    /// The sockets, which the graceful stop of HTTP does not wait for.
+    pub(super) open: TaskTracker,
 }
 
 impl App {
     async fn new(config: &Config, db: Db) -> Result<Self> {
-        let schema = schema(config, ValidationMode::Strict);
+        let env = Env {
+            db,
+            clock: config.clock.clone(),
+            metrics: Arc::new(Metrics::default()),
+            wake: Wake::default(),
+        };
+        let live = Arc::new(Live::new(env.clone()));
+        let schema = schema(config, ValidationMode::Strict, live.clone());
         let contract = async_graphql::parser::parse_schema(schema.sdl())
             .map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self {
-            env: Env {
-                db,
-                clock: config.clock.clone(),
-                metrics: Arc::new(Metrics::default()),
-            },
+            env,
             verifier: Verifier::new(&config.auth).await?,
             schema,
-            valid_schema: super::graphql::schema(config, ValidationMode::Fast),
+            valid_schema: super::graphql::schema(config, ValidationMode::Fast, live.clone()),
             contract: Contract::of(&contract),
             documents: Documents::new(config.trusted_documents.as_deref())?,
             throttle: Throttle::new(config),
             operation_timeout: config.operation_timeout,
+            live,
+            stopping: CancellationToken::new(),
+            open: TaskTracker::new(),
         })
     }
 }
@@ -77,20 +92,41 @@ pub async fn run(
     let app = Arc::new(App::new(&config, db.clone()).await?);
     let (stop, stopping) = tokio::sync::oneshot::channel();
     let serving = axum::serve(listener, router(app.clone(), &config)?);
+    let stopping_now = app.stopping.clone();
     let serving = serving.with_graceful_shutdown(async move {
         shutdown.await;
+        stopping_now.cancel();
         let _ = stop.send(());
     });
+    let open = app.open.clone();
+    let served = async move {
+        let served = serving.await;
+        open.close();
+        open.wait().await;
+        served
+    };
     let deadline = async move {
         let _ = stopping.await;
         tokio::time::sleep(timeout).await;
     };
     tokio::select! {
-        served = serving.into_future() => served.map_err(|error| Error::Internal(error.to_string()))?,
+        served = served => served.map_err(|error| Error::Internal(error.to_string()))?,
         () = deadline => tracing::warn!("requests were still in flight when the time to stop was over"),
         () = app.throttle.sweep() => {}
+        () = app.live.look_around() => {}
+        () = hear_others(&app, &config) => {}
     }
     db.close().await
+}
+
+/// Hears what other servers on the same PostgreSQL commit, for ever; on SQLite there are none.
+async fn hear_others(app: &App, config: &Config) {
+    match app.env.db.backend() {
+        DbBackend::Postgres if config.hears_others => {
+            app.env.wake.listen_to_postgres(&config.database_url).await;
+        }
+        _ => std::future::pending().await,
+    }
 }
 
 fn router(app: Arc<App>, config: &Config) -> Result<Router> {

@@ -1,7 +1,9 @@
 //! The roots of the schema.
 
+use std::sync::Arc;
+
 use async_graphql::{
-    Context, EmptySubscription, ID, Interface, MergedObject, Object, SDLExportOptions, Schema,
+    Context, ID, Interface, MergedObject, Object, SDLExportOptions, Schema, SchemaBuilder,
     SimpleObject, ValidationMode,
 };
 
@@ -19,36 +21,41 @@ use crate::portals::api::{Portal, PortalChange, PortalListArguments, PortalOrder
 use crate::portals::mutations::PortalMutations;
 use crate::portals::{SyncState, scope_of};
 use crate::sync_errors::api::{
-    AffectedRecord, CategorySummary, ReportMutations, SyncError, SyncErrorEvent,
+    AffectedRecord, CategorySummary, LiveSubscription, ReportMutations, SyncError, SyncErrorEvent,
 };
+use crate::sync_errors::live::Live;
 
 /// The whole schema.
-pub(super) type SyncHealthSchema = Schema<Query, Mutation, EmptySubscription>;
+pub(super) type SyncHealthSchema = Schema<Query, Mutation, LiveSubscription>;
 
 /// Builds the schema; what guards it stands before it, in `operation`.
-pub(super) fn schema(config: &Config, mode: ValidationMode) -> SyncHealthSchema {
+pub(super) fn schema(config: &Config, mode: ValidationMode, live: Arc<Live>) -> SyncHealthSchema {
+    build(config, mode).data(live).finish()
+}
+
+fn build(
+    config: &Config,
+    mode: ValidationMode,
+) -> SchemaBuilder<Query, Mutation, LiveSubscription> {
     // The guard is stricter; async-graphql counts a little differently.
-    Schema::build(Query, Mutation::default(), EmptySubscription)
+    Schema::build(Query, Mutation::default(), LiveSubscription)
         .limit_recursive_depth(2 * limits::SELECTION_NESTING.value)
         .validation_mode(mode)
         .data(Service::new(config))
-        .finish()
 }
 
 /// The contract as the code serves it, to be compared with `schema.graphql`.
 pub fn sdl() -> String {
     let config = Config::new(String::new(), VerifierConfig::of_secret(Vec::new()));
     let options = SDLExportOptions::new().include_specified_by();
-    schema(&config, ValidationMode::Strict).sdl_with_options(options)
+    build(&config, ValidationMode::Strict)
+        .finish()
+        .sdl_with_options(options)
 }
 
 /// Anything with a global id (Relay).
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID", desc = "Opaque, versioned, stable."))]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "at most 100 live at a time, and are soon answered"
-)]
 pub enum Node {
     Portal(Portal),
     CategorySummary(CategorySummary),

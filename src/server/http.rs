@@ -3,29 +3,72 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Extension, State};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::accepts::Accepts;
-use super::answer::{Refusal, answer};
+use super::answer::{Refusal, answer, written};
 use super::app::App;
+use super::operation::Executed;
 use super::request_log::Notes;
-use super::{operation, request};
+use super::sse::Accepted;
+use super::{operation, request, sse, ws};
 use crate::kernel::auth::Viewer;
 use crate::kernel::error::Result;
+use crate::kernel::limits;
 
-/// `GET` and `POST /graphql`.
+const SUBSCRIPTION: &str =
+    "A subscription goes by WebSocket (graphql-transport-ws), or with Accept: text/event-stream.";
+
+/// `GET` and `POST /graphql`, and the upgrade to WebSocket.
 pub(super) async fn graphql(
     State(app): State<Arc<App>>,
     Extension(notes): Extension<Notes>,
-    method: Method,
-    headers: HeaderMap,
-    uri: axum::http::Uri,
-    body: Body,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
 ) -> Response {
+    match upgrade {
+        Ok(upgrade) => open(app, notes, upgrade, request.headers()).await,
+        Err(_) => answer_one(app, notes, request).await,
+    }
+}
+
+/// A token in the upgrade's header has to be good; without one, `connection_init` brings it.
+async fn open(
+    app: Arc<App>,
+    notes: Notes,
+    upgrade: WebSocketUpgrade,
+    headers: &HeaderMap,
+) -> Response {
+    let viewer = match headers.get(header::AUTHORIZATION) {
+        Some(_) => match viewer(&app, headers, &notes).await {
+            Ok(viewer) => Some(viewer),
+            Err(error) => return Refusal::from(error).into_response(Accepts::of(headers), &notes),
+        },
+        None => None,
+    };
+    notes.outcome("ok");
+    let limit = limits::WEB_SOCKET_MESSAGE_BYTES.value;
+    upgrade
+        .protocols([ws::PROTOCOL])
+        .max_message_size(limit)
+        .max_frame_size(limit)
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| {
+            let open = app.open.clone();
+            open.track_future(ws::serve(app, viewer, socket))
+        })
+}
+
+async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let (method, headers, uri) = (parts.method, parts.headers, parts.uri);
     let accepts = Accepts::of(&headers);
+    let stream = Accepted::of(&headers);
     let answered = async {
         let viewer = viewer(&app, &headers, &notes).await?;
         let request = match method {
@@ -38,12 +81,37 @@ pub(super) async fn graphql(
                 ));
             }
         };
-        operation::run(&app, &notes, viewer, request, method == Method::GET).await
+        let prepared = operation::prepare(&app, &notes, &viewer, request)?;
+        if prepared.is_subscription() {
+            if stream == Accepted::No {
+                return Err(Refusal::document("BAD_USER_INPUT", SUBSCRIPTION.into()));
+            }
+            notes.outcome("ok");
+            return sse::subscribed(&app, viewer, prepared, &headers);
+        }
+        if method == Method::GET && !prepared.is_query() {
+            return Err(Refusal::only_queries());
+        }
+        let executed = operation::execute(&app, &notes, viewer, prepared).await?;
+        Ok(match stream {
+            Accepted::ForAll => {
+                let Executed { response, cost } = executed;
+                notes.outcome(if response.errors.is_empty() {
+                    "ok"
+                } else {
+                    "errors"
+                });
+                sse::whole(&written(&response, Some(cost)))
+            }
+            Accepted::No | Accepted::ForSubscriptions => answer(executed, accepts, &notes),
+        })
     };
-    match answered.await {
-        Ok(executed) => answer(executed, accepts, &notes),
-        Err(refusal) => refusal.into_response(accepts, &notes),
-    }
+    let refused = match answered.await {
+        Ok(response) => return response,
+        Err(refusal) if stream == Accepted::ForAll => sse::refused(refusal, &notes),
+        Err(refusal) => Err(refusal),
+    };
+    refused.unwrap_or_else(|refusal| refusal.into_response(accepts, &notes))
 }
 
 /// Who asks.

@@ -3,7 +3,7 @@
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Method, header};
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{Predicate, SizeAbove};
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::kernel::error::{Error, Result};
@@ -15,7 +15,8 @@ const COMPRESSED_FROM_BYTES: u64 = 1_024;
 pub(super) fn compression() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new()
         .quality(tower_http::CompressionLevel::Fastest)
-        .compress_when(SizeAbove::new(COMPRESSED_FROM_BYTES))
+        // Events that are gathered to be compressed come late.
+        .compress_when(SizeAbove::new(COMPRESSED_FROM_BYTES).and(NotForContentType::SSE))
 }
 
 /// Lets pages of these origins call; `*` is all, none where the list is empty.

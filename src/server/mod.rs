@@ -14,8 +14,10 @@ mod operation;
 mod request;
 mod request_log;
 mod service;
+mod sse;
 mod telemetry;
 mod throttle;
+mod ws;
 
 pub use app::run;
 pub use graphql::sdl;

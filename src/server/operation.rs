@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{Request, Value};
+use futures_util::stream::BoxStream;
 use tracing::Instrument;
 
 use super::answer::Refusal;
 use super::app::App;
+use super::documents::Document;
 use super::guard::{self, Measured};
 use super::request::{GraphQlRequest, Variables};
 use super::request_log::Notes;
@@ -19,11 +21,28 @@ use crate::kernel::auth::{Portals, Viewer};
 use crate::kernel::call::Call;
 use crate::kernel::error::Error;
 use crate::kernel::limits;
+use crate::kernel::progress::Progress;
+
+/// An operation that may run.
+pub(super) struct Prepared {
+    text: Arc<str>,
+    document: Arc<Document>,
+    operation_name: Option<String>,
+    variables: Variables,
+    ty: OperationType,
+    cost: Cost,
+}
 
 /// An executed operation.
 pub(super) struct Executed {
     pub(super) response: async_graphql::Response,
     pub(super) cost: Cost,
+}
+
+/// A running subscription.
+pub(super) struct Subscription {
+    pub(super) stream: BoxStream<'static, async_graphql::Response>,
+    pub(super) progress: Arc<Progress>,
 }
 
 /// What an operation cost, and what is left in the bucket.
@@ -33,39 +52,65 @@ pub(super) struct Cost {
     pub(super) status: Status,
 }
 
-/// Runs the operation of a request; `only_queries` where nothing may be changed.
-pub(super) async fn run(
+impl Prepared {
+    pub(super) fn is_query(&self) -> bool {
+        self.ty == OperationType::Query
+    }
+
+    pub(super) fn is_subscription(&self) -> bool {
+        self.ty == OperationType::Subscription
+    }
+}
+
+/// Finds the operation of a request, measures it and takes its cost from the bucket.
+pub(super) fn prepare(
     app: &App,
     notes: &Notes,
-    viewer: Viewer,
+    viewer: &Viewer,
     request: GraphQlRequest,
-    only_queries: bool,
-) -> Result<Executed, Refusal> {
+) -> Result<Prepared, Refusal> {
     let (text, document) = app.documents.find(&request)?;
     let operation = operation(&document.parsed, request.operation_name.as_deref())?;
-    notes.operation(match operation.ty {
+    let ty = operation.ty;
+    notes.operation(match ty {
         OperationType::Query => "query",
         OperationType::Mutation => "mutation",
         OperationType::Subscription => "subscription",
     });
-    if only_queries && operation.ty != OperationType::Query {
-        return Err(Refusal::only_queries());
-    }
     let variables = request.variables.unwrap_or_default();
     let measured = guard::measure(&app.contract, &document.parsed, operation, &variables)?;
     notes.cost(measured.cost);
     app.contract.check_variables(operation, &variables)?;
-    let cost = spend(app, &viewer, &measured)?;
+    let cost = spend(app, viewer, &measured)?;
+    Ok(Prepared {
+        text,
+        document,
+        operation_name: request.operation_name.filter(|name| !name.is_empty()),
+        variables,
+        ty,
+        cost,
+    })
+}
+
+/// Executes a query or a mutation.
+pub(super) async fn execute(
+    app: &App,
+    notes: &Notes,
+    viewer: Viewer,
+    prepared: Prepared,
+) -> Result<Executed, Refusal> {
+    let Prepared { text, document, .. } = prepared;
     let call = Arc::new(Call {
         viewer,
         snapshot: app.env.db.snapshot(),
         env: app.env.clone(),
         is_mergeless: document.is_mergeless(),
+        progress: Arc::default(),
     });
     let mut execution = Request::new("")
-        .variables(to_graphql(variables))
+        .variables(to_graphql(prepared.variables))
         .data(call.clone());
-    execution.operation_name = request.operation_name.filter(|name| !name.is_empty());
+    execution.operation_name = prepared.operation_name;
     execution.set_parsed_query(document.parsed.clone());
     // The rules of validation look at the document alone, once the variables have been checked.
     let schema = if document.is_valid() {
@@ -82,7 +127,38 @@ pub(super) async fn run(
     if !document.is_valid() && !is_refused(&response) {
         app.documents.keep(text, document);
     }
-    Ok(Executed { response, cost })
+    Ok(Executed {
+        response,
+        cost: prepared.cost,
+    })
+}
+
+/// Starts a subscription; with a cursor that the transport brought, behind it.
+pub(super) fn subscribe(
+    app: &App,
+    viewer: Viewer,
+    prepared: Prepared,
+    resume: Option<String>,
+) -> Result<Subscription, Refusal> {
+    let name = prepared.operation_name;
+    let document = guard::with_single_root(&prepared.document.parsed, name.as_deref())?;
+    let progress = Arc::new(Progress::resuming(resume));
+    let call = Arc::new(Call {
+        viewer,
+        snapshot: app.env.db.snapshot(),
+        env: app.env.clone(),
+        is_mergeless: prepared.document.is_mergeless(),
+        progress: progress.clone(),
+    });
+    let mut execution = Request::new("")
+        .variables(to_graphql(prepared.variables))
+        .data(call);
+    execution.operation_name = name;
+    execution.set_parsed_query(document);
+    Ok(Subscription {
+        stream: app.schema.execute_stream(execution),
+        progress,
+    })
 }
 
 /// Errors without a path were found before anything ran.
@@ -90,6 +166,11 @@ pub(super) fn is_refused(response: &async_graphql::Response) -> bool {
     response.data == Value::Null
         && !response.errors.is_empty()
         && response.errors.iter().all(|error| error.path.is_empty())
+}
+
+/// Whether a subscription is over with this answer: it could not start, or cannot go on.
+pub(super) fn ends(response: &async_graphql::Response) -> bool {
+    response.data == Value::Null && !response.errors.is_empty()
 }
 
 fn to_graphql(variables: Variables) -> async_graphql::Variables {

@@ -33,7 +33,7 @@ pub fn cursor(epoch: i64, sequence: i64) -> String {
 }
 
 /// The position of a cursor of this feed; CURSOR_EXPIRED for one of another feed or ahead of this one.
-fn position(text: &str, row: &PortalRow) -> Result<i64> {
+pub(super) fn position(text: &str, row: &PortalRow) -> Result<i64> {
     let refused = || {
         Error::BadUserInput(
             "after is not a cursor of a feed. Use Portal.eventCursor or the cursor of an event."
@@ -56,10 +56,15 @@ fn position(text: &str, row: &PortalRow) -> Result<i64> {
     }
     let (epoch, sequence) = (number(1)?, number(9)?);
     if epoch != row.epoch || !(0..=row.sequence).contains(&sequence) {
-        let message = "The feed does not hold this position (any more). Query the present state and go on from its eventCursor.";
-        return Err(Error::CursorExpired(message.into()));
+        return Err(expired());
     }
     Ok(sequence)
+}
+
+/// The feed does not lead on from a position.
+pub(super) fn expired() -> Error {
+    let message = "The feed does not hold this position (any more). Query the present state and go on from its eventCursor.";
+    Error::CursorExpired(message.into())
 }
 
 /// The arguments of `Portal.syncErrorEvents`.

@@ -11,6 +11,7 @@ use crate::classify::{SyncErrorCategory, System, canonical_object_type, canonica
 use crate::kernel::auth::{Right, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::connection::Connection;
+use crate::kernel::db::Snapshot;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::keys::Keys;
 use crate::kernel::limits;
@@ -333,13 +334,22 @@ pub async fn find_many<R: Right>(
     scope: &Scope<R>,
     ids: &[Uuid],
 ) -> Result<Vec<sync_errors::Model>> {
+    find_in(&call.snapshot, scope, ids).await
+}
+
+/// The same as of a snapshot.
+pub(super) async fn find_in<R: Right>(
+    snapshot: &Snapshot,
+    scope: &Scope<R>,
+    ids: &[Uuid],
+) -> Result<Vec<sync_errors::Model>> {
     let mut select = Query::select();
     select.column(Asterisk).from(sync_errors::Entity).and_where(
         Keys::uuids(ids.iter().copied()).hold_in_portal(
-            call.snapshot.backend(),
+            snapshot.backend(),
             (sync_errors::Column::HubId, scope.hub_id()),
             sync_errors::Column::Id,
         ),
     );
-    call.snapshot.all(&select).await
+    snapshot.all(&select).await
 }

@@ -1,11 +1,12 @@
 //! Sync errors: one cause in one portal, with the records that do not sync because of it.
 //!
 //! [`report`] is the only way in. What it writes is one change of the portal: errors, records, counters, trend and
-//! feed together, or nothing. [`list`], [`records`], [`feed`] and [`trend`] read.
+//! feed together, or nothing. [`list`], [`records`], [`feed`] and [`trend`] read; [`live`] waits for what comes.
 
 pub mod api;
 pub mod feed;
 pub mod list;
+pub mod live;
 pub mod records;
 pub mod report;
 mod tables;

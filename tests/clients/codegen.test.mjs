@@ -35,7 +35,7 @@ test("the operations leave out no root field and no type", () => {
   const all = graphql.concatAST(documents.map(({ document }) => document));
   assert.deepEqual(graphql.validate(schema, all), []);
 
-  const roots = [schema.getQueryType(), schema.getMutationType()];
+  const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
   const missing = new Set(roots.flatMap((type) => Object.keys(type.getFields())));
   for (const type of Object.values(schema.getTypeMap())) {
     if (graphql.isObjectType(type) && !graphql.isIntrospectionType(type)) missing.add(type.name);

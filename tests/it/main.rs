@@ -18,6 +18,7 @@ mod identity;
 mod life;
 mod limits;
 mod lists;
+mod live;
 mod ndjson;
 mod observed;
 mod plain;

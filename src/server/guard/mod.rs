@@ -7,6 +7,7 @@
 mod addressed;
 mod inputs;
 mod merges;
+mod root;
 mod shapes;
 mod tokens;
 mod walk;
@@ -14,6 +15,7 @@ mod walk;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, ServiceDocument};
 
 pub(super) use merges::is_mergeless;
+pub(super) use root::with_single_root;
 pub(super) use walk::Measured;
 
 use super::answer::Refusal;

@@ -9,6 +9,7 @@ mod inputs;
 mod mutations;
 mod plain;
 mod record;
+mod subscription;
 
 pub use card::{CategorySummary, Interval, TrendPoint};
 pub use error::{Classification, SyncError};
@@ -19,5 +20,6 @@ pub use inputs::{
 };
 pub use mutations::ReportMutations;
 pub use record::AffectedRecord;
+pub use subscription::LiveSubscription;
 
 pub use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};

@@ -5,6 +5,7 @@
 
 pub mod exchanges;
 mod invariants;
+pub mod live;
 mod logs;
 mod postgres;
 
@@ -91,10 +92,11 @@ impl Server {
             (start + Duration::hours(1)).timestamp_micros(),
         ));
         let auth = VerifierConfig::of_secret(SECRET.to_vec());
-        let mut config = Config::new(database_url.clone(), auth);
+        let mut config = Config::new(database_url, auth);
         config.clock = Clock::Manual(clock.clone());
         config.database_connections = 4;
         configure(&mut config);
+        let database_url = config.database_url.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
         let (stop, stopped) = oneshot::channel::<()>();
@@ -196,12 +198,21 @@ impl Server {
         data["reportSyncSuccesses"].take()
     }
 
-    /// Stops the server and asserts what has to hold after every test.
-    pub async fn finish(mut self) {
+    /// Stops the server.
+    pub async fn stop(mut self) {
+        self.end().await;
+    }
+
+    async fn end(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
-        self.served.await.expect("a server that ends well");
+        (&mut self.served).await.expect("a server that ends well");
+    }
+
+    /// Stops the server and asserts what has to hold after every test.
+    pub async fn finish(mut self) {
+        self.end().await;
         let db = Database::connect(&self.database_url)
             .await
             .expect("the database");

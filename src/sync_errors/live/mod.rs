@@ -1,0 +1,120 @@
+//! What happens now: subscriptions as cursors that wait.
+//!
+//! One [`tail::Tail`] for each portal that somebody watches reads each new entry of the feed once and shares it with all
+//! of the portal's subscribers in this process. A subscriber has a cursor; what lies behind the tail's window it reads
+//! from the database, as a page of the feed is read. So nothing is lost by being slow, by a cut connection or by a
+//! server that is started again: the cursor goes on where it stood, on any replica.
+
+mod entry;
+pub mod streams;
+mod tail;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use crate::kernel::auth::{Read, Scope};
+use crate::kernel::env::Env;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::limits;
+use crate::kernel::wake::Wake;
+use crate::portals;
+use tail::Tail;
+
+/// The watched portals of a server.
+pub struct Live {
+    env: Env,
+    wake: Wake,
+    tails: Mutex<HashMap<i64, Weak<Tail>>>,
+}
+
+impl Live {
+    /// Watches nothing yet.
+    pub fn new(env: Env) -> Self {
+        Self {
+            wake: env.wake.clone(),
+            env,
+            tails: Mutex::default(),
+        }
+    }
+
+    /// The tail of a portal: the one that its other subscribers share, or a new one. `None` when the portal does not
+    /// exist. Refuses more subscribers than a portal may have.
+    async fn tail(&self, scope: &Scope<Read>) -> Result<Option<Arc<Tail>>> {
+        let known = self.known(scope.hub_id())?;
+        let tail = match known {
+            Some(tail) => tail,
+            None => {
+                let Some(tail) = Tail::start(&self.env, &self.wake, scope).await? else {
+                    return Ok(None);
+                };
+                self.share(scope.hub_id(), tail)?
+            }
+        };
+        let limit = limits::PORTAL_SUBSCRIPTIONS;
+        if Arc::strong_count(&tail) > limit.value + 1 {
+            return Err(Error::RateLimited(format!(
+                "A portal has at most {} {} on one server ({}). End some, or come back later.",
+                limit.value, limit.unit, limit.name
+            )));
+        }
+        Ok(Some(tail))
+    }
+
+    fn known(&self, hub_id: i64) -> Result<Option<Arc<Tail>>> {
+        let tails = self.tails.lock().map_err(|_| poisoned())?;
+        Ok(tails.get(&hub_id).and_then(Weak::upgrade))
+    }
+
+    /// Two subscribers may have started one at the same time: the first stays.
+    fn share(&self, hub_id: i64, tail: Arc<Tail>) -> Result<Arc<Tail>> {
+        let mut tails = self.tails.lock().map_err(|_| poisoned())?;
+        tails.retain(|_, tail| tail.strong_count() > 0);
+        if let Some(first) = tails.get(&hub_id).and_then(Weak::upgrade) {
+            return Ok(first);
+        }
+        tails.insert(hub_id, Arc::downgrade(&tail));
+        Ok(tail)
+    }
+}
+
+impl Live {
+    /// Looks after all watched portals from time to time, in one statement, and rings where a ring was lost; for ever.
+    pub async fn look_around(&self) {
+        const PAUSE: Duration = Duration::from_secs(1);
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            if let Err(error) = self.look().await {
+                // Logged where it is translated; the next look tries again.
+                let _ = error.answer();
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<()> {
+        let tails: Vec<Arc<Tail>> = {
+            let tails = self.tails.lock().map_err(|_| poisoned())?;
+            tails.values().filter_map(Weak::upgrade).collect()
+        };
+        if tails.is_empty() {
+            return Ok(());
+        }
+        let scopes: Vec<_> = tails.iter().map(|tail| tail.scope().clone()).collect();
+        let positions = portals::positions(&self.env.db.snapshot(), &scopes).await?;
+        let stored: HashMap<i64, i64> = positions.into_iter().collect();
+        for tail in tails {
+            let hub_id = tail.scope().hub_id();
+            if stored
+                .get(&hub_id)
+                .is_some_and(|stored| *stored != tail.sequence())
+            {
+                self.wake.ring(hub_id);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn poisoned() -> Error {
+    Error::Internal("the list of tails was left in the middle of a change".into())
+}

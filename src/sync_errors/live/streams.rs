@@ -1,0 +1,197 @@
+//! The streams behind the subscriptions.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{Stream, stream};
+use tokio::sync::watch;
+
+use super::Live;
+use super::tail::{Found, READ_ENTRIES, Tail};
+use crate::classify::SyncErrorCategory;
+use crate::kernel::auth::{Read, Scope};
+use crate::kernel::call::Call;
+use crate::kernel::error::Result;
+use crate::portals::api::Portal;
+use crate::portals::{PortalRow, unknown_portal};
+use crate::sync_errors::SyncErrorEventKind;
+use crate::sync_errors::api::{CategorySummary, SyncError, SyncErrorEvent, SyncErrorEventFilter};
+use crate::sync_errors::feed;
+use crate::sync_errors::live::entry::{Entry, entries};
+
+/// Which events are wanted, from where on.
+pub struct EventsArguments {
+    /// Of these kinds; empty: any.
+    pub kinds: Vec<SyncErrorEventKind>,
+    /// Of errors that it holds for.
+    pub filter: SyncErrorEventFilter,
+    /// Behind this cursor; absent: from now on.
+    pub after: Option<String>,
+}
+
+/// The shortest time between two states: what changes more often is told together.
+const STATE_PAUSE: Duration = Duration::from_millis(250);
+
+/// The events of a portal, in order, without a gap.
+pub async fn events(
+    live: &Live,
+    call: Arc<Call>,
+    scope: Scope<Read>,
+    arguments: EventsArguments,
+) -> Result<impl Stream<Item = Result<SyncErrorEvent>> + use<>> {
+    feed::check(&arguments.filter)?;
+    let (portal, tail) = watched(live, &call, scope).await?;
+    let after = call.progress.resumes_after().or(arguments.after.as_deref());
+    let cursor = match after {
+        Some(text) => feed::position(text, &portal.row)?,
+        None => portal.row.sequence,
+    };
+    let events = Events {
+        head: tail.head(),
+        tail,
+        call,
+        portal,
+        cursor,
+        ready: VecDeque::new(),
+        kinds: arguments.kinds,
+        filter: arguments.filter,
+    };
+    Ok(stream::unfold(events, |mut events| async move {
+        let next = events.next().await.transpose()?;
+        Some((next, events))
+    }))
+}
+
+/// The cards of a portal: all at first, then those that changed.
+pub async fn cards(
+    live: &Live,
+    call: Arc<Call>,
+    scope: Scope<Read>,
+) -> Result<impl Stream<Item = Vec<CategorySummary>> + use<>> {
+    let (portal, tail) = watched(live, &call, scope).await?;
+    let cards = Cards {
+        head: tail.head(),
+        _tail: tail,
+        scope: portal.scope,
+        told: None,
+    };
+    call.snapshot.renew().await;
+    Ok(stream::unfold(cards, |mut cards| async move {
+        Some((cards.next().await?, cards))
+    }))
+}
+
+async fn watched(live: &Live, call: &Call, scope: Scope<Read>) -> Result<(Portal, Arc<Tail>)> {
+    // The tail first: what is committed behind the portal's position is then in it, or will be.
+    let made = Portal::load(call, scope.clone())
+        .await?
+        .ok_or_else(unknown_portal)?;
+    let tail = live.tail(&scope).await?.ok_or_else(unknown_portal)?;
+    Ok((made, tail))
+}
+
+struct Events {
+    call: Arc<Call>,
+    portal: Portal,
+    tail: Arc<Tail>,
+    head: watch::Receiver<Arc<PortalRow>>,
+    /// The last entry that was looked at.
+    cursor: i64,
+    ready: VecDeque<Arc<Entry>>,
+    kinds: Vec<SyncErrorEventKind>,
+    filter: SyncErrorEventFilter,
+}
+
+impl Events {
+    /// Waits for the next event; the end only when the tail ends.
+    async fn next(&mut self) -> Result<Option<SyncErrorEvent>> {
+        // What was read for the event before is not held while waiting.
+        self.call.snapshot.renew().await;
+        loop {
+            self.call
+                .progress
+                .reached(feed::cursor(self.portal.row.epoch, self.cursor));
+            if let Some(entry) = self.ready.pop_front() {
+                if !entry.matches(&self.kinds, &self.filter) {
+                    self.cursor = entry.row.sequence;
+                    continue;
+                }
+                self.cursor = entry.row.sequence;
+                let event = self.event(&entry);
+                self.call.progress.sent(event.cursor_text());
+                return Ok(Some(event));
+            }
+            self.head.mark_unchanged();
+            match self.tail.after(self.cursor, READ_ENTRIES as usize) {
+                Found::Entries(entries) => self.ready = entries.into(),
+                Found::Behind => self.read().await?,
+                Found::Nothing => {
+                    if self.head.changed().await.is_err() {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the tail does not hold any more.
+    async fn read(&mut self) -> Result<()> {
+        let snapshot = self.call.env.db.snapshot();
+        let entries = entries(&snapshot, &self.portal.scope, self.cursor, READ_ENTRIES).await?;
+        if entries.is_empty() {
+            return Err(feed::expired());
+        }
+        self.ready = entries.into_iter().map(Arc::new).collect();
+        Ok(())
+    }
+
+    fn event(&self, entry: &Arc<Entry>) -> SyncErrorEvent {
+        let portal = Portal {
+            scope: self.portal.scope.clone(),
+            row: self.head.borrow().clone(),
+        };
+        let error = entry.error.as_ref();
+        SyncErrorEvent {
+            epoch: self.portal.row.epoch,
+            row: entry.row.clone(),
+            error: error.map(|row| SyncError::of_portal(&portal, row.clone())),
+        }
+    }
+}
+
+struct Cards {
+    scope: Scope<Read>,
+    head: watch::Receiver<Arc<PortalRow>>,
+    _tail: Arc<Tail>,
+    /// What was told last, and when.
+    told: Option<(Arc<PortalRow>, Instant)>,
+}
+
+impl Cards {
+    async fn next(&mut self) -> Option<Vec<CategorySummary>> {
+        loop {
+            if let Some((_, at)) = &self.told {
+                self.head.changed().await.ok()?;
+                tokio::time::sleep(STATE_PAUSE.saturating_sub(at.elapsed())).await;
+            }
+            let row = self.head.borrow_and_update().clone();
+            let is_new = |category: &SyncErrorCategory| {
+                let told = self.told.as_ref();
+                told.is_none_or(|(told, _)| told.counters(*category) != row.counters(*category))
+            };
+            let portal = Portal {
+                scope: self.scope.clone(),
+                row: row.clone(),
+            };
+            let changed = SyncErrorCategory::all().filter(is_new);
+            let cards: Vec<_> = changed
+                .map(|name| CategorySummary::new(&portal, name))
+                .collect();
+            self.told = Some((row, Instant::now()));
+            if !cards.is_empty() {
+                return Some(cards);
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The end of one portal's feed: reads each new entry once, whoever waits for it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, RwLock, Weak};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::kernel::auth::{Read, Scope};
+use crate::kernel::env::Env;
+use crate::kernel::error::Result;
+use crate::kernel::wake::Wake;
+use crate::portals::{self, PortalRow};
+use crate::sync_errors::live::entry::{Entry, entries};
+
+/// Entries that stay at hand: who is further behind reads from the database.
+const WINDOW_ENTRIES: usize = 1_024;
+/// How long a tail that nobody holds any more may stay.
+const UNWATCHED: Duration = Duration::from_secs(30);
+/// Entries read at once.
+pub(super) const READ_ENTRIES: u64 = 256;
+
+pub(super) struct Tail {
+    scope: Scope<Read>,
+    window: RwLock<Window>,
+    head: watch::Sender<Arc<PortalRow>>,
+}
+
+/// The last entries without a gap, behind `start`.
+struct Window {
+    start: i64,
+    entries: VecDeque<Arc<Entry>>,
+}
+
+/// What a cursor finds behind it.
+pub(super) enum Found {
+    /// The next entries.
+    Entries(Vec<Arc<Entry>>),
+    /// Nothing yet.
+    Nothing,
+    /// More than the window holds.
+    Behind,
+}
+
+impl Tail {
+    /// Starts at the present end of the feed. `None` when the portal does not exist.
+    pub(super) async fn start(
+        env: &Env,
+        wake: &Wake,
+        scope: &Scope<Read>,
+    ) -> Result<Option<Arc<Self>>> {
+        // Before looking: what is committed from now on rings.
+        let ring = wake.listen(scope.hub_id());
+        let snapshot = env.db.snapshot();
+        let Some(row) = portals::find_in(&snapshot, scope).await? else {
+            return Ok(None);
+        };
+        let tail = Arc::new(Self {
+            scope: scope.clone(),
+            window: RwLock::new(Window {
+                start: row.sequence,
+                entries: VecDeque::new(),
+            }),
+            head: watch::channel(row).0,
+        });
+        let follow = follow(Arc::downgrade(&tail), env.clone(), ring);
+        tokio::spawn(follow);
+        Ok(Some(tail))
+    }
+
+    /// The portal, and the authority to read it.
+    pub(super) fn scope(&self) -> &Scope<Read> {
+        &self.scope
+    }
+
+    /// The last entry that was read.
+    pub(super) fn sequence(&self) -> i64 {
+        self.head.borrow().sequence
+    }
+
+    /// The portal as of the last entry; changes with each.
+    pub(super) fn head(&self) -> watch::Receiver<Arc<PortalRow>> {
+        self.head.subscribe()
+    }
+
+    /// What lies behind a position, up to `most` entries.
+    pub(super) fn after(&self, sequence: i64, most: usize) -> Found {
+        let Ok(window) = self.window.read() else {
+            return Found::Behind;
+        };
+        let Some(skip) = sequence
+            .checked_sub(window.start)
+            .and_then(|skip| usize::try_from(skip).ok())
+        else {
+            return Found::Behind;
+        };
+        let entries: Vec<_> = window
+            .entries
+            .iter()
+            .skip(skip)
+            .take(most)
+            .cloned()
+            .collect();
+        match entries.is_empty() {
+            true => Found::Nothing,
+            false => Found::Entries(entries),
+        }
+    }
+
+    /// Reads what is new; answers whether there may be more.
+    async fn look(&self, env: &Env) -> Result<bool> {
+        let (last, scope) = (self.sequence(), &self.scope);
+        let snapshot = env.db.snapshot();
+        let Some(row) = portals::find_in(&snapshot, scope).await? else {
+            return Ok(false);
+        };
+        if row.sequence == last {
+            return Ok(false);
+        }
+        let entries = entries(&snapshot, scope, last, READ_ENTRIES).await?;
+        let read = entries.last().map_or(last, |entry| entry.row.sequence);
+        if let Ok(mut window) = self.window.write() {
+            window.entries.extend(entries.into_iter().map(Arc::new));
+            while window.entries.len() > WINDOW_ENTRIES {
+                window.entries.pop_front();
+                window.start += 1;
+            }
+        }
+        let more = read < row.sequence;
+        // As of what was read: a head ahead of the window would be waited for in vain.
+        let row = match more {
+            true => Arc::new(PortalRow {
+                sequence: read,
+                ..(*row).clone()
+            }),
+            false => row,
+        };
+        self.head.send_replace(row);
+        Ok(more)
+    }
+}
+
+/// Follows the feed for as long as anybody holds the tail.
+async fn follow(tail: Weak<Tail>, env: Env, mut ring: watch::Receiver<u64>) {
+    loop {
+        ring.mark_unchanged();
+        let Some(tail) = tail.upgrade() else { return };
+        match tail.look(&env).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => {
+                // Logged where it is translated; the next look tries again.
+                let _ = error.answer();
+            }
+        }
+        drop(tail);
+        tokio::select! {
+            changed = ring.changed() => if changed.is_err() { return },
+            // Nobody rings for a portal that nobody changes: the end of the tail has to be noticed too.
+            () = tokio::time::sleep(UNWATCHED) => {}
+        }
+    }
+}
