@@ -1,14 +1,14 @@
 //! Sync Health: the state of HubSpot–Salesforce integrations as a GraphQL API.
 //!
-//! - [`kernel`] knows no domain: configuration, errors, tokens and scopes, databases, pages, limits.
+//! - [`kernel`] knows no domain: configuration, errors, tokens and scopes, databases, pages, limits, rings.
 //! - [`classify`] is pure: a raw failure becomes causes with category, type, details and signature.
 //! - [`portals`] is the tenant, its settings, and the change: one portal, one writer at a time.
-//! - [`sync_errors`] is errors with their records, the reports that make them, feed and trend.
-//! - [`server`] puts them together; [`demo`] is an engine that uses nothing but the public API.
+//! - [`sync_errors`] is errors with their records, the reports that make them, feed, trend and subscriptions.
+//! - [`server`] puts them together: every transport hands its requests to the same steps; [`demo`] is an engine that uses nothing but the public API.
 //!
 //! What holds everywhere: a [`kernel::auth::Scope`] is made only from a verified token, and each statement on a
 //! portal's data takes one. All that changes a portal's errors is one [`portals::Change`]: commit order is sequence
-//! order, without gaps. A request reads one snapshot. [`kernel::error::Error`] is not `Display`, so that nothing of
+//! order, without gaps. A request reads one snapshot. A subscription is a cursor that waits. [`kernel::error::Error`] is not `Display`, so that nothing of
 //! ours reaches a client by accident.
 //!
 //! Between domains only `api` modules may name each other's objects, because the contract's graph is cyclic; rules

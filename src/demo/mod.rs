@@ -57,11 +57,14 @@ pub fn greeting(address: SocketAddr, tokens: &Tokens) -> String {
     } = tokens;
     let query = "{ portal(hubId: 1001) { name categories { title openErrorCount affectedRecordCount } \
         syncErrors(first: 5, orderBy: {field: AFFECTED_RECORD_COUNT}) { totalCount nodes { title affectedRecordCount message } } } }";
+    let events = "subscription { syncErrorEvents(hubId: 1001, kinds: []) { at kind syncError { title affectedRecordCount } } }";
     format!(
         "Sync Health demo on http://{address}/graphql (portals 1001 and 1002; Ctrl-C ends it and removes its data)\n\n\
          read token:    {read}\n\nmanage token:  {manage}\n\nreport token:  {report}\n\n\
          Look around in a browser:\n\nhttp://{address}/graphiql#token={read}\n\n\
          Paste this into another terminal:\n\n\
-         curl -s http://{address}/graphql -H 'Content-Type: application/json' \\\n  -H 'Authorization: Bearer {read}' \\\n  -d '{{\"query\":\"{query}\"}}'\n\n"
+         curl -s http://{address}/graphql -H 'Content-Type: application/json' \\\n  -H 'Authorization: Bearer {read}' \\\n  -d '{{\"query\":\"{query}\"}}'\n\n\
+         And this one, to hear what happens:\n\n\
+         curl -N http://{address}/graphql -H 'Content-Type: application/json' -H 'Accept: text/event-stream' \\\n  -H 'Authorization: Bearer {read}' \\\n  -d '{{\"query\":\"{events}\"}}'\n\n"
     )
 }
