@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use async_graphql::{Object, OutputType, SimpleObject, TypeName};
+use async_graphql::{Lookahead, Object, OutputType, SimpleObject, TypeName};
 
 use crate::kernel::page::{CountPrecision, Page, TotalCount};
 use crate::kernel::plain::{Json, List, Named, Plain, PlainField};
@@ -74,6 +74,13 @@ impl<T: Plain> Plain for Edge<'_, T> {
             _ => None,
         }
     }
+}
+
+/// Whether a request asks for the size of the list: counting costs.
+pub fn wants_total(connection: &Lookahead<'_>) -> bool {
+    ["totalCount", "totalCountPrecision"]
+        .iter()
+        .any(|name| connection.field(name).exists())
 }
 
 /// A page of a list.

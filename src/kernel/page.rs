@@ -2,8 +2,11 @@
 
 use async_graphql::Enum;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use sea_orm::FromQueryResult;
+use sea_orm::sea_query::{Alias, Expr, Query, SelectStatement};
 use uuid::Uuid;
 
+use crate::kernel::db::Snapshot;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 
@@ -165,17 +168,30 @@ impl TotalCount {
         }
     }
 
-    /// A count that was made by reading at most one row more than [`limits::COUNTED_ENTRIES`].
-    pub fn capped(counted: i64) -> Self {
+    /// Counts the rows of a statement that has no columns yet, no further than [`limits::COUNTED_ENTRIES`].
+    pub async fn of(snapshot: &Snapshot, mut rows: SelectStatement) -> Result<Self> {
         let limit = limits::COUNTED_ENTRIES.value as i64;
+        rows.expr(Expr::cust("1")).limit(limit.unsigned_abs() + 1);
+        let mut select = Query::select();
+        select
+            .expr_as(Expr::cust("COUNT(*)"), Alias::new("counted"))
+            .from_subquery(rows, Alias::new("counted_rows"));
+        let row = snapshot.one::<Counted>(&select).await?;
+        let counted = row.map_or(0, |row| row.counted);
         let precision = if counted > limit {
             CountPrecision::AtLeast
         } else {
             CountPrecision::Exact
         };
-        Self {
+        Ok(Self {
             precision,
             ..Self::exact(counted.min(limit))
-        }
+        })
     }
+}
+
+/// The answer of `SELECT COUNT(*) AS counted`.
+#[derive(FromQueryResult)]
+struct Counted {
+    counted: i64,
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use sea_orm::FromQueryResult;
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement};
 
 use crate::kernel::auth::{Portals, Viewer};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
-use crate::kernel::page::Page;
+use crate::kernel::page::{Page, TotalCount};
 use crate::kernel::text::like_pattern;
 use crate::portals::SyncState;
-use crate::portals::store::{Counted, PortalRow, ensure, hub_id_of_portal, is_one_of, read};
+use crate::portals::store::{PortalRow, ensure, hub_id_of_portal, is_one_of, read};
 use crate::portals::tables::{feed_heads, portals};
 
 /// What a list of portals is narrowed and ordered by.
@@ -89,14 +89,8 @@ pub async fn list(
 }
 
 /// How many portals a list has.
-pub async fn count(call: &Call, viewer: &Viewer, list: &PortalList) -> Result<i64> {
-    let mut select = listed(call, viewer, list);
-    select.expr_as(Expr::cust("COUNT(*)"), Alias::new("counted"));
-    Ok(call
-        .snapshot
-        .one::<Counted>(&select)
-        .await?
-        .map_or(0, |row| row.counted))
+pub async fn count(call: &Call, viewer: &Viewer, list: &PortalList) -> Result<TotalCount> {
+    TotalCount::of(&call.snapshot, listed(call, viewer, list)).await
 }
 
 fn listed(call: &Call, viewer: &Viewer, list: &PortalList) -> SelectStatement {

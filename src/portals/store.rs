@@ -13,7 +13,7 @@ use crate::kernel::call::Call;
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
-use crate::kernel::page::Page;
+use crate::kernel::page::{Page, TotalCount};
 use crate::portals::tables::{category_counters, feed_heads, portal_changes, portals};
 use crate::portals::{Locale, SyncState};
 
@@ -331,14 +331,8 @@ pub(super) async fn changes<R: Right>(
 }
 
 /// How many changes of settings there are.
-pub(super) async fn count_changes<R: Right>(call: &Call, scope: &Scope<R>) -> Result<i64> {
-    let mut select = changes_of(scope);
-    select.expr_as(Expr::cust("COUNT(*)"), Alias::new("counted"));
-    Ok(call
-        .snapshot
-        .one::<Counted>(&select)
-        .await?
-        .map_or(0, |row| row.counted))
+pub(super) async fn count_changes<R: Right>(call: &Call, scope: &Scope<R>) -> Result<TotalCount> {
+    TotalCount::of(&call.snapshot, changes_of(scope)).await
 }
 
 /// One change of settings.
@@ -360,10 +354,4 @@ fn changes_of<R: Right>(scope: &Scope<R>) -> SelectStatement {
         .from(portal_changes::Entity)
         .and_where(Expr::col(portal_changes::Column::HubId).eq(scope.hub_id()));
     select
-}
-
-/// The answer of `SELECT COUNT(*) AS counted`.
-#[derive(FromQueryResult)]
-pub(super) struct Counted {
-    pub(super) counted: i64,
 }

@@ -113,7 +113,8 @@ pub(super) async fn serve(app: Arc<App>, viewer: Option<Viewer>, mut socket: Web
                     },
                     Some(Ok(Message::Binary(_))) => break Some((4400, "Binary messages are not understood".into())),
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => Vec::new(),
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => break None,
+                    Some(Err(_)) => break Some(unreadable()),
+                    Some(Ok(Message::Close(_))) | None => break None,
                 }
             }
             _ = ping.tick() => {
@@ -136,6 +137,16 @@ pub(super) async fn serve(app: Arc<App>, viewer: Option<Viewer>, mut socket: Web
     if let Some(end) = end {
         close(&mut socket, end).await;
     }
+}
+
+/// A message that is too long, or none of WebSocket's; where the connection is gone, nobody hears of it.
+fn unreadable() -> End {
+    let limit = limits::WEB_SOCKET_MESSAGE_BYTES;
+    let reason = format!(
+        "A message has at most {} {} ({})",
+        limit.value, limit.unit, limit.name
+    );
+    (4400, reason)
 }
 
 async fn close(socket: &mut WebSocket, (code, reason): End) {

@@ -2,12 +2,12 @@
 
 use async_graphql::Context;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement};
 
 use crate::classify::{System, canonical_object_type};
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
-use crate::kernel::connection::Connection;
+use crate::kernel::connection::{Connection, wants_total};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 use crate::kernel::page::{self, Page, TotalCount};
@@ -16,7 +16,7 @@ use crate::portals::PortalRow;
 use crate::portals::api::Portal;
 use crate::sync_errors::SyncErrorEventKind;
 use crate::sync_errors::api::{SyncError, SyncErrorEvent, SyncErrorEventFilter};
-use crate::sync_errors::list::{self, Counted};
+use crate::sync_errors::list;
 use crate::sync_errors::records;
 use crate::sync_errors::tables::{sync_error_events, sync_errors};
 
@@ -129,7 +129,7 @@ pub async fn connection(
         .limit(page.fetch_count());
     let rows: Vec<sync_error_events::Model> = call.snapshot.all(&select).await?;
     let look = ctx.look_ahead();
-    let total = if look.field("totalCount").exists() || look.field("totalCountPrecision").exists() {
+    let total = if wants_total(&look) {
         count(call, &portal.scope, &kinds, &filter).await?
     } else {
         TotalCount::exact(0)
@@ -300,19 +300,7 @@ async fn count(
     kinds: &[SyncErrorEventKind],
     filter: &SyncErrorEventFilter,
 ) -> Result<TotalCount> {
-    let mut rows = selected(scope, kinds, filter);
-    rows.expr(Expr::cust("1"))
-        .limit(limits::COUNTED_ENTRIES.value as u64 + 1);
-    let mut select = Query::select();
-    select
-        .expr_as(Expr::cust("COUNT(*)"), Alias::new("counted"))
-        .from_subquery(rows, Alias::new("counted_rows"));
-    Ok(TotalCount::capped(
-        call.snapshot
-            .one::<Counted>(&select)
-            .await?
-            .map_or(0, |row| row.counted),
-    ))
+    TotalCount::of(&call.snapshot, selected(scope, kinds, filter)).await
 }
 
 /// One event of the feed.

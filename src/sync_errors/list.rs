@@ -1,16 +1,14 @@
 //! Lists of sync errors: filter, order, keyset, count.
 
 use async_graphql::Context;
-use sea_orm::sea_query::{
-    Alias, Asterisk, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement,
-};
-use sea_orm::{EntityTrait, FromQueryResult, IdenStatic, IntoSimpleExpr, Iterable};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement};
+use sea_orm::{EntityTrait, IdenStatic, IntoSimpleExpr, Iterable};
 use uuid::Uuid;
 
 use crate::classify::{SyncErrorCategory, System, canonical_object_type, canonical_record_id};
 use crate::kernel::auth::{Right, Scope};
 use crate::kernel::call::Call;
-use crate::kernel::connection::Connection;
+use crate::kernel::connection::{Connection, wants_total};
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::keys::Keys;
@@ -76,12 +74,11 @@ pub async fn connection(
     } else {
         read(call, &portal.scope, &list, &page).await?
     };
-    let total =
-        match look.field("totalCount").exists() || look.field("totalCountPrecision").exists() {
-            true if matches_nothing => TotalCount::exact(0),
-            true => total(call, portal, &list).await?,
-            false => TotalCount::exact(0),
-        };
+    let total = match wants_total(&look) {
+        true if matches_nothing => TotalCount::exact(0),
+        true => total(call, portal, &list).await?,
+        false => TotalCount::exact(0),
+    };
     let nodes = rows
         .into_iter()
         .map(|row| SyncError::of_portal(portal, row))
@@ -206,25 +203,7 @@ async fn total(call: &Call, portal: &Portal, list: &List) -> Result<TotalCount> 
         };
         return Ok(TotalCount::exact(open + resolved));
     }
-    let mut rows = filtered(&portal.scope, list)?;
-    rows.expr(Expr::cust("1"))
-        .limit(limits::COUNTED_ENTRIES.value as u64 + 1);
-    let mut select = Query::select();
-    select
-        .expr_as(Expr::cust("COUNT(*)"), Alias::new("counted"))
-        .from_subquery(rows, Alias::new("counted_rows"));
-    Ok(TotalCount::capped(
-        call.snapshot
-            .one::<Counted>(&select)
-            .await?
-            .map_or(0, |row| row.counted),
-    ))
-}
-
-/// The answer of `SELECT COUNT(*) AS counted`.
-#[derive(FromQueryResult)]
-pub(super) struct Counted {
-    pub(super) counted: i64,
+    TotalCount::of(&call.snapshot, filtered(&portal.scope, list)?).await
 }
 
 fn filtered<R: Right>(scope: &Scope<R>, list: &List) -> Result<SelectStatement> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::Lookahead;
 use sea_orm::sea_query::{
-    Alias, Asterisk, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement, Value,
+    Asterisk, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement, Value,
 };
 use sea_orm::{DbBackend, Statement};
 use uuid::Uuid;
@@ -14,11 +14,10 @@ use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
-use crate::kernel::limits;
 use crate::kernel::page::{self, Page, TotalCount};
 use crate::kernel::text::like_pattern;
 use crate::sync_errors::api::SyncError;
-use crate::sync_errors::list::{Counted, shown_columns};
+use crate::sync_errors::list::shown_columns;
 use crate::sync_errors::tables::{affected_records, latest_failures};
 
 /// The order of their cursors: part of every cursor that was given out.
@@ -192,19 +191,7 @@ pub(super) async fn count(
     error: Uuid,
     search: &str,
 ) -> Result<TotalCount> {
-    let mut rows = of_error(scope, error, Some(search));
-    rows.expr(Expr::cust("1"))
-        .limit(limits::COUNTED_ENTRIES.value as u64 + 1);
-    let mut select = Query::select();
-    select
-        .expr_as(Expr::cust("COUNT(*)"), Alias::new("counted"))
-        .from_subquery(rows, Alias::new("counted_rows"));
-    Ok(TotalCount::capped(
-        call.snapshot
-            .one::<Counted>(&select)
-            .await?
-            .map_or(0, |row| row.counted),
-    ))
+    TotalCount::of(&call.snapshot, of_error(scope, error, Some(search))).await
 }
 
 /// One record of one error, while it is affected.

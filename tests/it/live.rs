@@ -174,6 +174,13 @@ both! {
             socket.say(text).await;
             assert_eq!(socket.closed().await, code, "{text}");
         }
+        let mut long = Socket::connect(server, &reader()).await;
+        let filler = |bytes: usize| "x".repeat(bytes - "{\"type\":\"ping\",\"payload\":{\"x\":\"\"}}".len());
+        let limit = sync_health::kernel::limits::WEB_SOCKET_MESSAGE_BYTES.value;
+        long.send(json!({ "type": "ping", "payload": { "x": filler(limit) } })).await;
+        assert_eq!(long.next().await["type"], "pong");
+        long.send(json!({ "type": "ping", "payload": { "x": filler(limit + 1) } })).await;
+        assert_eq!(long.closed().await, 4400);
         let mut forged = open().await;
         forged.init("forged").await;
         assert_eq!(forged.closed().await, 4403);

@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, Object, OutputType};
 
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
-use crate::kernel::connection::Connection;
+use crate::kernel::connection::{Connection, wants_total};
 use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::page::{Cursor, Page, TotalCount};
@@ -32,10 +32,11 @@ pub(super) async fn list(
         .into_iter()
         .map(PortalChange)
         .collect();
-    let total = if ctx.look_ahead().field("totalCount").exists() {
+    let look = ctx.look_ahead();
+    let total = if wants_total(&look) {
         store::count_changes(call, scope).await?
     } else {
-        0
+        TotalCount::exact(0)
     };
     let cursor = |change: &PortalChange| {
         Cursor {
@@ -45,12 +46,7 @@ pub(super) async fn list(
         }
         .encode()
     };
-    Ok(Connection::new(
-        &page,
-        rows,
-        cursor,
-        TotalCount::exact(total),
-    ))
+    Ok(Connection::new(&page, rows, cursor, total))
 }
 
 /// A change of one setting.

@@ -5,7 +5,7 @@ use async_graphql::{Context, Enum, InputObject};
 use super::Portal;
 use crate::kernel::auth::Read;
 use crate::kernel::call::Call;
-use crate::kernel::connection::Connection;
+use crate::kernel::connection::{Connection, wants_total};
 use crate::kernel::error::Result;
 use crate::kernel::limits;
 use crate::kernel::page::{Cursor, Page, TotalCount};
@@ -97,10 +97,11 @@ pub async fn list_portals(
             nodes.push((open, Portal { scope, row }));
         }
     }
-    let total = if ctx.look_ahead().field("totalCount").exists() {
+    let look = ctx.look_ahead();
+    let total = if wants_total(&look) {
         list::count(call, &call.viewer, &wanted).await?
     } else {
-        0
+        TotalCount::exact(0)
     };
     let cursors: Vec<_> = nodes
         .iter()
@@ -123,6 +124,6 @@ pub async fn list_portals(
         &page,
         nodes.into_iter().map(|(_, portal)| portal).collect(),
         cursor,
-        TotalCount::exact(total),
+        total,
     ))
 }

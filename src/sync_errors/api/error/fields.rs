@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, Object};
 use super::{Access, Classification, SyncError, record_cursor};
 use crate::classify::{SyncDirection, SyncErrorCategory, SyncErrorType, System};
 use crate::kernel::call::Call;
-use crate::kernel::connection::Connection;
+use crate::kernel::connection::{Connection, wants_total};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 use crate::kernel::page::Page;
@@ -169,10 +169,8 @@ impl SyncError {
             }
         };
         let look = ctx.look_ahead();
-        let wants_total =
-            look.field("totalCount").exists() || look.field("totalCountPrecision").exists();
         let total = match &search {
-            Some(search) if wants_total => {
+            Some(search) if wants_total(&look) => {
                 records::count(call, &scope, self.row.id, search).await?
             }
             _ => self.total(),
