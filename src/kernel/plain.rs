@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_graphql::parser::types::{
     Field, FragmentDefinition, Selection, SelectionSet, VariableDefinition,
@@ -42,6 +42,16 @@ struct Document<'a> {
     fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
     definitions: &'a [Positioned<VariableDefinition>],
     variables: &'a Variables,
+}
+
+impl<'a> Document<'a> {
+    fn of(ctx: &ContextSelectionSet<'a>) -> Self {
+        Self {
+            fragments: &ctx.query_env.fragments,
+            definitions: &ctx.query_env.operation.node.variable_definitions,
+            variables: &ctx.query_env.variables,
+        }
+    }
 }
 
 /// A field of the selection.
@@ -211,13 +221,8 @@ impl<T: Plain> List<'_, T> {
         if !ctx.data_opt::<Arc<Call>>()?.is_mergeless {
             return None;
         }
-        let document = Document {
-            fragments: &ctx.query_env.fragments,
-            definitions: &ctx.query_env.operation.node.variable_definitions,
-            variables: &ctx.query_env.variables,
-        };
         let mut json = Json(Vec::with_capacity(4 * 1024));
-        json.items(self.items(), &ctx.item.node, document)?;
+        json.items(self.items(), &ctx.item.node, Document::of(ctx))?;
         Some(Value::Binary(Bytes::from(json.0)))
     }
 }
@@ -255,5 +260,79 @@ pub struct Named<T>(pub T);
 impl<T: EnumType> Serialize for Named<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(enum_name(self.0))
+    }
+}
+
+/// What was written of one object for several readers, by what they select.
+#[derive(Debug, Default)]
+pub struct Written(Mutex<Vec<(SelectionKey, Bytes)>>);
+
+/// Stands for document, operation and variables: the same key, the same selection.
+pub type SelectionKey = [u8; 32];
+
+/// Selections that are kept of one object; further ones are written for each reader.
+const KEPT_SELECTIONS: usize = 16;
+
+impl Written {
+    fn get(&self, key: &SelectionKey) -> Option<Bytes> {
+        let kept = self.0.lock().ok()?;
+        let found = kept.iter().find(|(known, _)| known == key);
+        found.map(|(_, bytes)| bytes.clone())
+    }
+
+    fn keep(&self, key: SelectionKey, bytes: Bytes) {
+        if let Ok(mut kept) = self.0.lock()
+            && kept.len() < KEPT_SELECTIONS
+        {
+            kept.push((key, bytes));
+        }
+    }
+}
+
+/// An object that is written at once where it can be, and once for all readers that select the same of it.
+pub struct Shared<T> {
+    /// The object.
+    pub object: T,
+    /// What was written of it before.
+    pub written: Arc<Written>,
+}
+
+impl<T: Plain> Shared<T> {
+    fn plain(&self, ctx: &ContextSelectionSet<'_>) -> Option<Value> {
+        let call = ctx.data_opt::<Arc<Call>>()?;
+        if !call.is_mergeless {
+            return None;
+        }
+        if let Some(bytes) = call.selection.and_then(|key| self.written.get(&key)) {
+            return Some(Value::Binary(bytes));
+        }
+        let mut json = Json::default();
+        json.selection(&self.object, &ctx.item.node, Document::of(ctx))?;
+        let bytes = Bytes::from(json.0);
+        if let Some(key) = call.selection {
+            self.written.keep(key, bytes.clone());
+        }
+        Some(Value::Binary(bytes))
+    }
+}
+
+impl<T: Plain + OutputType> OutputType for Shared<T> {
+    fn type_name() -> Cow<'static, str> {
+        <T as OutputType>::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        T::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        ctx: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+    ) -> ServerResult<Value> {
+        match self.plain(ctx) {
+            Some(written) => Ok(written),
+            None => self.object.resolve(ctx, field).await,
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{Request, Value};
 use futures_util::stream::BoxStream;
+use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
 use super::answer::Refusal;
@@ -21,6 +22,7 @@ use crate::kernel::auth::{Portals, Viewer};
 use crate::kernel::call::Call;
 use crate::kernel::error::Error;
 use crate::kernel::limits;
+use crate::kernel::plain::SelectionKey;
 use crate::kernel::progress::Progress;
 
 /// An operation that may run.
@@ -105,6 +107,7 @@ pub(super) async fn execute(
         snapshot: app.env.db.snapshot(),
         env: app.env.clone(),
         is_mergeless: document.is_mergeless(),
+        selection: None,
         progress: Arc::default(),
     });
     let mut execution = Request::new("")
@@ -143,11 +146,15 @@ pub(super) fn subscribe(
     let name = prepared.operation_name;
     let document = guard::with_single_root(&prepared.document.parsed, name.as_deref())?;
     let progress = Arc::new(Progress::resuming(resume));
+    let (text, variables) = (&*prepared.text, &prepared.variables);
+    let begins = guard::beginning(&document, name.as_deref(), text);
+    let selection = selection((text, name.as_deref(), variables), begins.as_deref());
     let call = Arc::new(Call {
         viewer,
         snapshot: app.env.db.snapshot(),
         env: app.env.clone(),
         is_mergeless: prepared.document.is_mergeless(),
+        selection: Some(selection),
         progress: progress.clone(),
     });
     let mut execution = Request::new("")
@@ -159,6 +166,24 @@ pub(super) fn subscribe(
         stream: app.schema.execute_stream(execution),
         progress,
     })
+}
+
+/// Stands for what a subscription selects. `begins` is the variable that says nothing but where it begins: subscribers
+/// that began at different places select the same.
+fn selection(prepared: (&str, Option<&str>, &Variables), begins: Option<&str>) -> SelectionKey {
+    let (text, name, variables) = prepared;
+    let mut hash = Sha256::new();
+    let mut part = |text: &str| {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    };
+    part(text);
+    part(name.unwrap_or_default());
+    for (name, value) in variables.iter().filter(|(name, _)| begins != Some(name)) {
+        part(name);
+        part(&value.to_string());
+    }
+    hash.finalize().into()
 }
 
 /// Errors without a path were found before anything ran.

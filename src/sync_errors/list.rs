@@ -21,7 +21,7 @@ use crate::sync_errors::api::{
     ErrorListArguments, SyncError, SyncErrorFilter, SyncErrorOrderField, TimeRangeInput,
 };
 use crate::sync_errors::feed::some;
-use crate::sync_errors::tables::{affected_records, sync_errors};
+use crate::sync_errors::tables::{ByPosition, affected_records, sync_errors};
 use crate::sync_errors::{feed, records};
 
 /// The statuses of a list that names none: what the tab shows.
@@ -173,7 +173,8 @@ async fn read<R: Right>(
         select.order_by_expr(expression, order.clone());
     }
     select.limit(page.fetch_count());
-    call.snapshot.all(&select).await
+    let rows: Vec<ByPosition<_>> = call.snapshot.all(&select).await?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
 /// All columns of a table but the text to search in, which nobody is shown and which is as long as the others together.

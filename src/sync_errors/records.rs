@@ -18,7 +18,7 @@ use crate::kernel::page::{self, Page, TotalCount};
 use crate::kernel::text::like_pattern;
 use crate::sync_errors::api::SyncError;
 use crate::sync_errors::list::shown_columns;
-use crate::sync_errors::tables::{affected_records, latest_failures};
+use crate::sync_errors::tables::{ByPosition, affected_records, latest_failures};
 
 /// The order of their cursors: part of every cursor that was given out.
 pub(super) const BY_ID: u8 = 20;
@@ -144,7 +144,8 @@ async fn first_of_each(
             Statement::from_sql_and_values(backend, sql, values)
         }
     };
-    call.snapshot.all_raw(statement).await
+    let rows: Vec<ByPosition<_>> = call.snapshot.all_raw(statement).await?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
 fn of_error(scope: &Scope<Read>, error: Uuid, search: Option<&str>) -> SelectStatement {
@@ -181,7 +182,8 @@ pub(super) async fn of(
     select
         .order_by(affected_records::Column::Id, Order::Asc)
         .limit(page.fetch_count());
-    call.snapshot.all(&select).await
+    let rows: Vec<ByPosition<_>> = call.snapshot.all(&select).await?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
 /// How many records a search finds, counted no further than the limit.

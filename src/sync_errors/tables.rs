@@ -1,5 +1,74 @@
 //! The rows of this domain.
 
+use sea_orm::{DbErr, FromQueryResult, QueryResult};
+
+/// A row read by the positions of its columns, which are those of the entity: finding a few thousand columns by name is
+/// a good part of what a page costs.
+pub(super) struct ByPosition<M>(pub(super) M);
+
+macro_rules! by_position {
+    ($($path:ident)::+ { $($column:ident),* $(,)? }) => {
+        impl FromQueryResult for ByPosition<$($path)::+> {
+            fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
+                let mut positions = 0..;
+                let mut next = || positions.next().unwrap_or_default();
+                $(let $column = row.try_get_by_index(next())?;)*
+                Ok(Self($($path)::+ { $($column),* }))
+            }
+        }
+    };
+}
+
+by_position!(sync_errors::Model {
+    hub_id,
+    id,
+    signature,
+    signature_version,
+    category,
+    error_type,
+    rule,
+    overridden,
+    system,
+    direction,
+    hubspot_object_type,
+    salesforce_object_type,
+    fields,
+    details,
+    status,
+    code,
+    message,
+    cause_code,
+    cause_message,
+    transient,
+    sample_values,
+    first_seen_at,
+    last_seen_at,
+    resolved_at,
+    occurrence_count,
+    affected_record_count,
+    search_text,
+});
+
+by_position!(affected_records::Model {
+    hub_id,
+    error_id,
+    id,
+    hubspot_object_type,
+    hubspot_record_id,
+    hubspot_name,
+    salesforce_object_type,
+    salesforce_record_id,
+    salesforce_name,
+    existing_record,
+    rejected_value,
+    message,
+    first_seen_at,
+    last_seen_at,
+    attempt_count,
+    cleared_at,
+    search_text,
+});
+
 pub(super) mod sync_errors {
     //! One cause in one portal.
     use sea_orm::entity::prelude::*;

@@ -282,6 +282,36 @@ both! {
     }
 }
 
+both! {
+    /// Subscribers that select the same share what is written, those that select otherwise do not; a nested page is its own.
+    async fn shared_events(server) {
+        let after = event_cursor(server).await;
+        let small = "subscription ($after: String) { syncErrorEvents(after: $after) { kind syncError { code } } }";
+        let nested = "subscription ($after: String, $first: Int) { syncErrorEvents(after: $after) { syncError { affectedRecords(first: $first) { totalCount nodes { hubspotRecord { recordId } } } latestFailure { code } } } }";
+        let mut sockets = Vec::new();
+        for (query, first) in [(EVENTS, 0), (EVENTS, 0), (small, 0), (small, 0), (nested, 1), (nested, 2)] {
+            let mut socket = Socket::connect(server, &reader()).await;
+            let variables = if first == 0 { json!({ "after": after }) } else { json!({ "after": after, "first": first }) };
+            socket.subscribe("1", query, variables).await;
+            sockets.push(socket);
+        }
+        let three: Vec<_> = (0..3).map(|n| failure(&n.to_string(), n, json!({}))).collect();
+        server.record(json!(three)).await;
+        let mut told = Vec::new();
+        for socket in &mut sockets {
+            told.push(socket.data().await["syncErrorEvents"].take());
+        }
+        assert_eq!(told[0], told[1]);
+        assert_eq!(told[0]["syncError"]["affectedRecordCount"], 3);
+        assert_eq!((&told[2], &told[3]), (&json!({ "kind": "OPENED", "syncError": { "code": "STRING_TOO_LONG" } }), &told[2]));
+        for (at, first) in [(4, 1), (5, 2)] {
+            let error = &told[at]["syncError"];
+            assert_eq!(error["affectedRecords"]["nodes"].as_array().map(Vec::len), Some(first), "{error:#}");
+            assert_eq!((&error["affectedRecords"]["totalCount"], &error["latestFailure"]["code"]), (&json!(3), &json!("STRING_TOO_LONG")));
+        }
+    }
+}
+
 /// The reader is on another server than the writer: it hears by NOTIFY, and without it looks around.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_replica() {

@@ -15,7 +15,7 @@ mod walk;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, ServiceDocument};
 
 pub(super) use merges::is_mergeless;
-pub(super) use root::with_single_root;
+pub(super) use root::{beginning, with_single_root};
 pub(super) use walk::Measured;
 
 use super::answer::Refusal;

@@ -6,6 +6,7 @@ use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
 };
 use async_graphql::{Name, Positioned};
+use async_graphql_value::Value;
 
 use crate::server::answer::Refusal;
 
@@ -35,6 +36,26 @@ pub(in crate::server) fn with_single_root(
         single.fragments.remove(&fragment);
     }
     Ok(single)
+}
+
+/// The variable that the root field takes its `after` from and that nothing else uses, in a document with a single root.
+pub(in crate::server) fn beginning(
+    document: &ExecutableDocument,
+    name: Option<&str>,
+    text: &str,
+) -> Option<String> {
+    let mut operations = document.operations.iter();
+    let (_, operation) = operations
+        .find(|(known, _)| name.is_none_or(|name| known.is_some_and(|known| known == name)))?;
+    let Selection::Field(root) = &operation.node.selection_set.node.items.first()?.node else {
+        return None;
+    };
+    let Value::Variable(variable) = &root.node.get_argument("after")?.node else {
+        return None;
+    };
+    // Its definition and its one use.
+    let uses = text.matches(&format!("${variable}")).count();
+    (uses == 2).then(|| variable.to_string())
 }
 
 fn refused(rule: &str) -> Refusal {

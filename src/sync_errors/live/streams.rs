@@ -13,6 +13,7 @@ use crate::classify::SyncErrorCategory;
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
+use crate::kernel::plain::Shared;
 use crate::portals::api::Portal;
 use crate::portals::{PortalRow, unknown_portal};
 use crate::sync_errors::SyncErrorEventKind;
@@ -39,7 +40,7 @@ pub async fn events(
     call: Arc<Call>,
     scope: Scope<Read>,
     arguments: EventsArguments,
-) -> Result<impl Stream<Item = Result<SyncErrorEvent>> + use<>> {
+) -> Result<impl Stream<Item = Result<Shared<SyncErrorEvent>>> + use<>> {
     feed::check(&arguments.filter)?;
     let (portal, tail) = watched(live, &call, scope).await?;
     let after = call.progress.resumes_after().or(arguments.after.as_deref());
@@ -105,7 +106,7 @@ struct Events {
 
 impl Events {
     /// Waits for the next event; the end only when the tail ends.
-    async fn next(&mut self) -> Result<Option<SyncErrorEvent>> {
+    async fn next(&mut self) -> Result<Option<Shared<SyncErrorEvent>>> {
         // What was read for the event before is not held while waiting.
         self.call.snapshot.renew().await;
         loop {
@@ -120,7 +121,10 @@ impl Events {
                 self.cursor = entry.row.sequence;
                 let event = self.event(&entry);
                 self.call.progress.sent(event.cursor_text());
-                return Ok(Some(event));
+                return Ok(Some(Shared {
+                    object: event,
+                    written: entry.written.clone(),
+                }));
             }
             self.head.mark_unchanged();
             match self.tail.after(self.cursor, READ_ENTRIES as usize) {
