@@ -270,8 +270,8 @@ pub struct Written(Mutex<Vec<(SelectionKey, Bytes)>>);
 /// Stands for document, operation and variables: the same key, the same selection.
 pub type SelectionKey = [u8; 32];
 
-/// Selections that are kept of one object; further ones are written for each reader.
-const KEPT_SELECTIONS: usize = 16;
+/// What is kept of one object, of all selections together; what does not fit is written for each reader.
+const KEPT_BYTES: usize = 16 * 1024;
 
 impl Written {
     fn get(&self, key: &SelectionKey) -> Option<Bytes> {
@@ -281,9 +281,10 @@ impl Written {
     }
 
     fn keep(&self, key: SelectionKey, bytes: Bytes) {
-        if let Ok(mut kept) = self.0.lock()
-            && kept.len() < KEPT_SELECTIONS
-        {
+        let Ok(mut kept) = self.0.lock() else { return };
+        let length: usize = kept.iter().map(|(_, bytes)| bytes.len()).sum();
+        let is_known = kept.iter().any(|(known, _)| *known == key);
+        if !is_known && length + bytes.len() <= KEPT_BYTES {
             kept.push((key, bytes));
         }
     }

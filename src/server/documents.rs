@@ -57,7 +57,9 @@ pub(super) struct Documents {
 impl Documents {
     /// Reads the manifest, where there is one: a document in it that would be refused keeps the server from starting.
     pub(super) fn new(manifest: Option<&Path>) -> Result<Self> {
-        let weigh = |text: &Arc<str>| u32::try_from(text.len()).unwrap_or(u32::MAX);
+        // What an entry takes beside its text.
+        const ENTRY_BYTES: usize = 256;
+        let weigh = |text: &Arc<str>| u32::try_from(text.len() + ENTRY_BYTES).unwrap_or(u32::MAX);
         let capacity = limits::KEPT_DOCUMENT_BYTES.value as u64;
         Ok(Self {
             kept: Cache::builder()
@@ -77,16 +79,19 @@ impl Documents {
         &self,
         request: &GraphQlRequest,
     ) -> Result<(Arc<str>, Arc<Document>), Refusal> {
-        let text = self.text(request)?;
-        if let Some(document) = self.kept.get(&text) {
-            return Ok((text, document));
-        }
-        let document = Document {
-            parsed: guard::parse(&text)?,
-            is_valid: AtomicBool::new(false),
-            is_mergeless: OnceLock::new(),
+        let (text, hash) = self.text(request)?;
+        let document = match self.kept.get(&text) {
+            Some(document) => document,
+            None => Arc::new(Document {
+                parsed: guard::parse(&text)?,
+                is_valid: AtomicBool::new(false),
+                is_mergeless: OnceLock::new(),
+            }),
         };
-        Ok((text, Arc::new(document)))
+        if let Some(hash) = hash {
+            self.persisted.insert(hash, text.clone());
+        }
+        Ok((text, document))
     }
 
     /// Keeps a document that proved to be valid.
@@ -95,7 +100,8 @@ impl Documents {
         self.kept.insert(text, document);
     }
 
-    fn text(&self, request: &GraphQlRequest) -> Result<Arc<str>, Refusal> {
+    /// The text of a request's document, and the hash that it came with for the first time.
+    fn text(&self, request: &GraphQlRequest) -> Result<(Arc<str>, Option<Hash>), Refusal> {
         let query = request.query.as_deref().filter(|query| !query.is_empty());
         let extensions = request.extensions.as_ref();
         let persisted = extensions.and_then(|extensions| extensions.persisted_query.as_ref());
@@ -105,34 +111,40 @@ impl Documents {
             .map(|id| id.strip_prefix("sha256:").unwrap_or(id))
             .or(persisted.map(|persisted| persisted.sha256_hash.as_str()));
         if let Some(trusted) = &self.trusted {
-            return match (id, query) {
-                (None, None) => Err(missing()),
-                (Some(id), _) if trusted.contains_key(id) => Ok(trusted[id].clone()),
-                (_, Some(query)) => trusted
-                    .values()
-                    .find(|text| &***text == query)
-                    .cloned()
-                    .ok_or_else(|| Refusal::document("FORBIDDEN", UNTRUSTED.into())),
-                (Some(_), None) => Err(not_found()),
-            };
+            return Ok((trusted_text(trusted, id, query)?, None));
         }
         match (id, query) {
             (None, None) => Err(missing()),
-            (None, Some(query)) => within_limit(query),
-            (Some(id), None) => hash_of(id)
-                .and_then(|hash| self.persisted.get(&hash))
-                .ok_or_else(not_found),
+            (None, Some(query)) => Ok((within_limit(query)?, None)),
+            (Some(id), None) => {
+                let known = hash_of(id).and_then(|hash| self.persisted.get(&hash));
+                Ok((known.ok_or_else(not_found)?, None))
+            }
             (Some(id), Some(query)) => {
                 let text = within_limit(query)?;
                 let hash = Hash::from(Sha256::digest(query));
                 if hash_of(id) != Some(hash) {
                     return Err(Refusal::document("BAD_USER_INPUT", WRONG_HASH.into()));
                 }
-                self.persisted.insert(hash, text.clone());
-                Ok(text)
+                Ok((text, Some(hash)))
             }
         }
     }
+}
+
+fn trusted_text(
+    trusted: &HashMap<String, Arc<str>>,
+    id: Option<&str>,
+    query: Option<&str>,
+) -> Result<Arc<str>, Refusal> {
+    if let Some(text) = id.and_then(|id| trusted.get(id)) {
+        return Ok(text.clone());
+    }
+    let Some(query) = query else {
+        return Err(id.map_or_else(missing, |_| not_found()));
+    };
+    let known = trusted.values().find(|text| &***text == query).cloned();
+    known.ok_or_else(|| Refusal::document("FORBIDDEN", UNTRUSTED.into()))
 }
 
 const UNTRUSTED: &str = "Only the documents of the server's manifest run here.";

@@ -30,6 +30,12 @@ pub(super) fn cors(origins: &[String]) -> Result<Option<CorsLayer>> {
         let origins: Result<Vec<_>> = origins.iter().map(|origin| check_origin(origin)).collect();
         AllowOrigin::list(origins?)
     };
+    let allowed_headers = [
+        AUTHORIZATION,
+        CONTENT_TYPE,
+        HeaderName::from_static("last-event-id"),
+        HeaderName::from_static("traceparent"),
+    ];
     let exposed = [
         "x-request-id",
         "ratelimit",
@@ -40,7 +46,7 @@ pub(super) fn cors(origins: &[String]) -> Result<Option<CorsLayer>> {
         CorsLayer::new()
             .allow_origin(allowed)
             .allow_methods([Method::GET, Method::POST])
-            .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+            .allow_headers(allowed_headers)
             .expose_headers(exposed.map(HeaderName::from_static))
             .max_age(std::time::Duration::from_secs(600)),
     ))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{Request, Value};
+use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
@@ -79,7 +80,8 @@ pub(super) fn prepare(
         OperationType::Mutation => "mutation",
         OperationType::Subscription => "subscription",
     });
-    let variables = request.variables.unwrap_or_default();
+    let mut variables = request.variables.unwrap_or_default();
+    complete(operation, &mut variables);
     let measured = guard::measure(&app.contract, &document.parsed, operation, &variables)?;
     notes.cost(measured.cost);
     app.contract.check_variables(operation, &variables)?;
@@ -92,6 +94,19 @@ pub(super) fn prepare(
         ty,
         cost,
     })
+}
+
+/// Puts in the defaults of variables that were left out: they cost as much as values that were sent.
+fn complete(operation: &OperationDefinition, variables: &mut Variables) {
+    for definition in &operation.variable_definitions {
+        let name = definition.node.name.node.as_str();
+        let default = definition.node.default_value.as_ref();
+        if let Some(default) = default.filter(|_| !variables.contains_key(name))
+            && let Ok(value) = default.node.clone().into_json()
+        {
+            variables.insert(name.to_owned(), value);
+        }
+    }
 }
 
 /// Executes a query or a mutation.
@@ -159,11 +174,19 @@ pub(super) fn subscribe(
     });
     let mut execution = Request::new("")
         .variables(to_graphql(prepared.variables))
-        .data(call);
+        .data(call.clone());
     execution.operation_name = name;
     execution.set_parsed_query(document);
+    let stream = app.schema.execute_stream(execution).then(move |response| {
+        let call = call.clone();
+        async move {
+            // What was read for this answer is not held until the next one, which may be hours away.
+            call.snapshot.renew().await;
+            response
+        }
+    });
     Ok(Subscription {
-        stream: app.schema.execute_stream(execution),
+        stream: stream.boxed(),
         progress,
     })
 }
@@ -212,11 +235,7 @@ fn too_slow(limit: Duration) -> Error {
 
 /// Takes the cost from the bucket of the viewer and the portal that the operation is about.
 fn spend(app: &App, viewer: &Viewer, measured: &Measured) -> Result<Cost, Refusal> {
-    let portal = match (measured.portals.as_slice(), viewer.portals()) {
-        ([one], _) => *one,
-        ([], Portals::Named(ids)) if ids.len() == 1 => ids[0],
-        _ => 0,
-    };
+    let portal = portal_of(viewer, &measured.portals);
     let buckets = if measured.is_report {
         &app.throttle.reports
     } else {
@@ -235,6 +254,24 @@ fn spend(app: &App, viewer: &Viewer, measured: &Measured) -> Result<Cost, Refusa
             };
             Err(Refusal::rate_limited(cost, wait))
         }
+    }
+}
+
+/// The one portal that an operation is about: a field that names none is about the token's only one. 0 for several, and
+/// for one that the token does not name: nobody gets a bucket for a number that is made up.
+fn portal_of(viewer: &Viewer, named: &[Option<i64>]) -> i64 {
+    let held = match viewer.portals() {
+        Portals::All => None,
+        Portals::Named(ids) => Some(ids),
+    };
+    let own = held.filter(|ids| ids.len() == 1).map_or(0, |ids| ids[0]);
+    let mut portals = named.iter().map(|portal| portal.unwrap_or(own));
+    let first = portals.next().unwrap_or(own);
+    let is_held = held.is_none_or(|ids| ids.binary_search(&first).is_ok());
+    if is_held && portals.all(|portal| portal == first) {
+        first
+    } else {
+        0
     }
 }
 

@@ -1,7 +1,7 @@
 //! One line a request, with a reference that the client sees too; never a token or a record's value.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode};
@@ -64,6 +64,37 @@ impl Notes {
     }
 }
 
+impl Notes {
+    /// Counts and logs an operation of a socket, which is no request of its own.
+    pub(super) fn tell_operation(&self, app: &App, took: Duration) {
+        let noted = self.0.lock();
+        let noted = noted.map(|noted| noted.clone()).unwrap_or_default();
+        noted.count(app, "websocket", took);
+        tracing::info!(
+            microseconds = took.as_micros() as u64,
+            subject = noted.subject,
+            operation = noted.operation,
+            outcome = noted.outcome,
+            statements = noted.statements,
+            cost = noted.cost,
+            "operation"
+        );
+    }
+}
+
+impl Noted {
+    fn count(&self, app: &App, path: &'static str, took: Duration) {
+        let metrics = &app.env.metrics;
+        metrics.answered(path, self.operation, self.outcome, took);
+        if !self.operation.is_empty() {
+            metrics.measured(self.cost);
+        }
+        if !self.limit.is_empty() {
+            metrics.refused_by(self.limit);
+        }
+    }
+}
+
 /// A request on its way. It is told once: when it is answered, or when the client went away before.
 struct Line {
     app: Arc<App>,
@@ -84,19 +115,7 @@ impl Drop for Line {
         }
         let took = self.started.elapsed();
         let path = PATHS.iter().find(|known| **known == self.path);
-        let metrics = &self.app.env.metrics;
-        metrics.answered(
-            path.unwrap_or(&"other"),
-            noted.operation,
-            noted.outcome,
-            took,
-        );
-        if !noted.operation.is_empty() {
-            metrics.measured(noted.cost);
-        }
-        if !noted.limit.is_empty() {
-            metrics.refused_by(noted.limit);
-        }
+        noted.count(&self.app, path.unwrap_or(&"other"), took);
         tracing::info!(
             reference = %self.reference,
             method = %self.method,

@@ -12,6 +12,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::answer::{self, Refusal};
@@ -62,7 +63,35 @@ pub(super) fn subscribed(
     let resume = last.filter(|id| !id.is_empty()).map(str::to_owned);
     let expires_at = until(viewer.expires_at());
     let subscription = operation::subscribe(app, viewer, prepared, resume)?;
-    Ok(stream_of(told(app.clone(), subscription, expires_at)))
+    let told = told(app.clone(), subscription, expires_at);
+    let (sender, receiver) = mpsc::channel(EVENTS);
+    app.open.spawn(tell(told, sender));
+    let events = stream::unfold(receiver, |mut receiver| async move {
+        let event = receiver.recv().await?;
+        Some((event, receiver))
+    });
+    Ok(stream_of(events))
+}
+
+/// Events on their way to a client: more would only wait in memory.
+const EVENTS: usize = 4;
+
+/// Hands over event after event until the stream ends, the client goes away, or does not read for too long.
+async fn tell(mut told: Told, sender: mpsc::Sender<Vec<u8>>) {
+    let patience = Duration::from_secs(limits::SEND_SECONDS.value as u64);
+    loop {
+        let event = tokio::select! {
+            () = sender.closed() => return,
+            event = told.next() => event,
+        };
+        let Some(event) = event else { return };
+        if !matches!(
+            tokio::time::timeout(patience, sender.send(event)).await,
+            Ok(Ok(()))
+        ) {
+            return;
+        }
+    }
 }
 
 /// A stream of one answer.
@@ -110,30 +139,22 @@ struct Told {
     is_open: bool,
 }
 
-/// The events of a subscription; the stream ends with the subscription, the token or the server.
-fn told(
-    app: Arc<App>,
-    subscription: Subscription,
-    expires_at: Instant,
-) -> impl Stream<Item = Vec<u8>> {
+fn told(app: Arc<App>, subscription: Subscription, expires_at: Instant) -> Told {
     let pause = Duration::from_secs(limits::PING_SECONDS.value as u64);
     let mut keep_alive = tokio::time::interval_at(Instant::now() + pause, pause);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let told = Told {
+    Told {
         app,
         subscription,
         keep_alive,
         expires_at,
         has_begun: false,
         is_open: true,
-    };
-    stream::unfold(told, |mut told| async move {
-        let event = told.next().await?;
-        Some((event, told))
-    })
+    }
 }
 
 impl Told {
+    /// The next event. The end comes with the token or the server without the word `complete`, so that clients come back.
     async fn next(&mut self) -> Option<Vec<u8>> {
         if !self.is_open {
             return None;
@@ -141,8 +162,8 @@ impl Told {
         let progress = self.subscription.progress.clone();
         tokio::select! {
             biased;
-            () = self.app.stopping.cancelled() => self.end(),
-            () = tokio::time::sleep_until(self.expires_at) => self.end(),
+            () = self.app.stopping.cancelled() => None,
+            () = tokio::time::sleep_until(self.expires_at) => None,
             response = self.subscription.stream.next() => match response {
                 Some(response) => {
                     let cursor = progress.delivered();

@@ -44,10 +44,19 @@ enum Incoming {
 type End = (u16, String);
 
 /// What an operation hands over.
-enum Outgoing {
-    Frame(String),
-    /// The operation with this id is over; absent frame: without a word.
-    Over(String, Option<String>),
+struct Outgoing {
+    id: String,
+    /// Which of the operations with this id: ids are used again.
+    serial: u64,
+    frame: Option<String>,
+    is_last: bool,
+}
+
+/// What happens next on a connection.
+enum Next {
+    Handed(Option<Outgoing>),
+    Received(Option<Result<Message, axum::Error>>),
+    Tick,
 }
 
 struct Connection {
@@ -55,17 +64,21 @@ struct Connection {
     /// From the upgrade's header, or from `connection_init`.
     viewer: Option<Viewer>,
     is_acknowledged: bool,
-    running: HashMap<String, AbortHandle>,
+    running: HashMap<String, (u64, AbortHandle)>,
+    serial: u64,
     out: mpsc::Sender<Outgoing>,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        for operation in self.running.values() {
+        for (_, operation) in self.running.values() {
             operation.abort();
         }
     }
 }
+
+/// How long the client's answer to a close is waited for.
+const CLOSING: Duration = Duration::from_secs(2);
 
 fn seconds(limit: Limit) -> Duration {
     Duration::from_secs(limit.value as u64)
@@ -87,6 +100,7 @@ pub(super) async fn serve(app: Arc<App>, viewer: Option<Viewer>, mut socket: Web
         viewer,
         is_acknowledged: false,
         running: HashMap::new(),
+        serial: 0,
         out,
     };
     let opened = Instant::now();
@@ -97,29 +111,43 @@ pub(super) async fn serve(app: Arc<App>, viewer: Option<Viewer>, mut socket: Web
     let mut is_alive = true;
     let end = loop {
         let expires = connection.expires();
-        let frames = tokio::select! {
+        // None of these waits for the others: who is told a lot is still heard.
+        let next = async {
+            tokio::select! {
+                handed = outgoing.recv() => Next::Handed(handed),
+                received = socket.recv() => Next::Received(received),
+                _ = ping.tick() => Next::Tick,
+            }
+        };
+        let next = tokio::select! {
             biased;
             () = stopping.cancelled() => break Some((1012, "The server stops; come back.".into())),
             () = tokio::time::sleep_until(expires) => break Some((4403, "The token has expired".into())),
             () = tokio::time::sleep_until(opened + seconds(limits::CONNECTION_INIT_SECONDS)), if !connection.is_acknowledged =>
                 break Some((4408, "Connection initialisation timeout".into())),
-            Some(handed) = outgoing.recv() => connection.handed(handed),
-            received = socket.recv() => {
-                is_alive = true;
-                match received {
-                    Some(Ok(Message::Text(text))) => match connection.take(text.as_str()).await {
-                        Ok(frames) => frames,
-                        Err(end) => break Some(end),
-                    },
-                    Some(Ok(Message::Binary(_))) => break Some((4400, "Binary messages are not understood".into())),
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => Vec::new(),
-                    Some(Err(_)) => break Some(unreadable()),
-                    Some(Ok(Message::Close(_))) | None => break None,
+            next = next => next,
+        };
+        is_alive |= matches!(next, Next::Received(_));
+        let frames = match next {
+            Next::Handed(handed) => handed
+                .and_then(|handed| connection.handed(handed))
+                .into_iter()
+                .collect(),
+            Next::Received(Some(Ok(Message::Text(text)))) => {
+                match connection.take(text.as_str()).await {
+                    Ok(frames) => frames,
+                    Err(end) => break Some(end),
                 }
             }
-            _ = ping.tick() => {
-                // Two intervals without a word: the other side is gone.
-                if !is_alive { break None; }
+            Next::Received(Some(Ok(Message::Binary(_)))) => {
+                break Some((4400, "Binary messages are not understood".into()));
+            }
+            Next::Received(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => Vec::new(),
+            Next::Received(Some(Err(_))) => break Some(unreadable()),
+            Next::Received(Some(Ok(Message::Close(_))) | None) => break None,
+            // Two intervals without a word: the other side is gone.
+            Next::Tick if !is_alive => break None,
+            Next::Tick => {
                 is_alive = false;
                 vec!["{\"type\":\"ping\"}".to_owned()]
             }
@@ -160,7 +188,7 @@ async fn close(socket: &mut WebSocket, (code, reason): End) {
         while let Some(Ok(_)) = socket.next().await {}
         let _ = SinkExt::close(socket).await;
     };
-    let _ = tokio::time::timeout(seconds(limits::SEND_SECONDS), closing).await;
+    let _ = tokio::time::timeout(CLOSING, closing).await;
 }
 
 impl Connection {
@@ -177,15 +205,14 @@ impl Connection {
                 .min(Duration::from_secs(86_400))
     }
 
-    /// What an operation handed over; nothing of one that was ended meanwhile.
-    fn handed(&mut self, handed: Outgoing) -> Vec<String> {
-        match handed {
-            Outgoing::Frame(frame) => vec![frame],
-            Outgoing::Over(id, frame) => {
-                self.running.remove(&id);
-                frame.into_iter().collect()
-            }
+    /// The frame that an operation handed over; none of one that was ended meanwhile.
+    fn handed(&mut self, handed: Outgoing) -> Option<String> {
+        let running = self.running.get(&handed.id);
+        let (_, _) = running.filter(|(serial, _)| *serial == handed.serial)?;
+        if handed.is_last {
+            self.running.remove(&handed.id);
         }
+        handed.frame
     }
 
     async fn take(&mut self, text: &str) -> Result<Vec<String>, End> {
@@ -199,7 +226,7 @@ impl Connection {
             }]),
             Incoming::Pong {} => Ok(Vec::new()),
             Incoming::Complete { id } => {
-                if let Some(operation) = self.running.remove(&id) {
+                if let Some((_, operation)) = self.running.remove(&id) {
                     operation.abort();
                 }
                 Ok(Vec::new())
@@ -249,14 +276,16 @@ impl Connection {
             Ok(prepared) => prepared,
             Err(refusal) => return Ok(vec![error_frame(&id, &refusal.errors())]),
         };
+        self.serial += 1;
         let running = Running {
             app: self.app.clone(),
             notes,
             id: id.clone(),
+            serial: self.serial,
             out: self.out.clone(),
         };
         let task = tokio::spawn(running.run(viewer, prepared));
-        self.running.insert(id, task.abort_handle());
+        self.running.insert(id, (self.serial, task.abort_handle()));
         Ok(Vec::new())
     }
 }
@@ -266,18 +295,31 @@ struct Running {
     app: Arc<App>,
     notes: Notes,
     id: String,
+    serial: u64,
     out: mpsc::Sender<Outgoing>,
 }
 
 impl Running {
+    /// Refused only when the connection is over.
+    async fn hand_over(&self, frame: Option<String>, is_last: bool) -> Option<()> {
+        let outgoing = Outgoing {
+            id: self.id.clone(),
+            serial: self.serial,
+            frame,
+            is_last,
+        };
+        self.out.send(outgoing).await.ok()
+    }
+
     async fn run(self, viewer: Viewer, prepared: Prepared) {
+        let began = std::time::Instant::now();
+        self.notes.subject(viewer.subject());
         let last = match prepared.is_subscription() {
             true => self.stream(viewer, prepared).await,
             false => self.execute(viewer, prepared).await,
         };
-        let id = self.id.clone();
-        // Refused only when the connection is over.
-        let _ = self.out.send(Outgoing::Over(id, last)).await;
+        self.notes.tell_operation(&self.app, began.elapsed());
+        let _ = self.hand_over(last, true).await;
     }
 
     /// Hands over each answer; answers the last frame.
@@ -293,7 +335,7 @@ impl Running {
                 return Some(error_frame(&self.id, &json!(errors)));
             }
             let frame = next_frame(&self.id, &answer::written(&response, None));
-            self.out.send(Outgoing::Frame(frame)).await.ok()?;
+            self.hand_over(Some(frame), false).await?;
         }
         Some(complete_frame(&self.id))
     }
@@ -311,7 +353,7 @@ impl Running {
             &self.id,
             &answer::written(&executed.response, Some(executed.cost)),
         );
-        self.out.send(Outgoing::Frame(frame)).await.ok()?;
+        self.hand_over(Some(frame), false).await?;
         Some(complete_frame(&self.id))
     }
 }

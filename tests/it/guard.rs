@@ -170,6 +170,22 @@ both! {
 }
 
 both! {
+    /// What does not run is measured too; a value that is left to its default costs as much as one that is sent.
+    async fn other_operations_and_defaults(server) {
+        let links: String = (0..50).map(|n| format!("fragment f{n} on Query {{ ...f{0} ...f{0} }} ", n + 1)).collect();
+        let query = format!("query A {{ service {{ version }} }} query B {{ ...f0 }} {links} fragment f50 on Query {{ __typename }}");
+        let body = json!({ "query": query, "operationName": "A" });
+        let request = server.http.post(format!("{}/graphql", server.url)).bearer_auth(reader()).json(&body);
+        let answer: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX", "{answer:#}");
+        let costs = "query ($n: Int = 100) { portal { syncErrors(first: $n) { nodes { id } } } }";
+        let cost = |variables: Value| async move { server.ask(&reader(), costs, variables).await["extensions"]["cost"]["requestedQueryCost"].take() };
+        assert_eq!(cost(json!({})).await, cost(json!({ "n": 100 })).await);
+        assert_ne!(cost(json!({})).await, cost(json!({ "n": 10 })).await);
+    }
+}
+
+both! {
     /// Of many mistakes the first are told.
     async fn many_mistakes(server) {
         let unknown: String = (0..100).map(|n| format!("x{n} ")).collect();

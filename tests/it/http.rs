@@ -237,7 +237,7 @@ both! {
     async fn origins(server) {
         let allowed = preflight(server, "https://app.example.com").await;
         assert_eq!(allowed.headers()["access-control-allow-origin"], "https://app.example.com");
-        assert_eq!(allowed.headers()["access-control-allow-headers"], "authorization,content-type");
+        assert_eq!(allowed.headers()["access-control-allow-headers"], "authorization,content-type,last-event-id,traceparent");
         let other = preflight(server, "https://other.example.com").await;
         assert!(other.headers().get("access-control-allow-origin").is_none());
         let request = server.http.post(format!("{}/graphql", server.url)).bearer_auth(reader()).header("origin", "https://app.example.com").json(&json!({ "query": "{ service { version } }" }));

@@ -200,6 +200,21 @@ both! {
         pinging.send(json!({ "type": "pong" })).await;
         pinging.init(&reader()).await;
         assert_eq!(pinging.next().await, json!({ "type": "connection_ack" }));
+        // What an ended operation had on its way does not come under an id that is used again.
+        let mut again = Socket::connect(server, &reader()).await;
+        for _ in 0..50 {
+            again.subscribe("1", CARDS, json!({})).await;
+            again.send(json!({ "id": "1", "type": "complete" })).await;
+        }
+        again.subscribe("1", CARDS, json!({})).await;
+        let mut all = again.next().await;
+        while all["type"] != "next" { all = again.next().await; }
+        again.subscribe("2", "{ service { version } }", json!({})).await;
+        let mut seen = Vec::new();
+        while seen.last() != Some(&json!("complete")) {
+            let message = again.next().await;
+            if message["id"] == "2" { seen.push(message["type"].clone()); } else { assert_ne!(message["type"], "complete", "{message:#}"); }
+        }
         // An id is free again when its operation is complete.
         pinging.subscribe("1", CARDS, json!({})).await;
         pinging.data().await;
@@ -219,7 +234,7 @@ async fn silent_socket() {
 }
 
 both! {
-    /// With its token a socket closes and a stream completes, and both come back with another.
+    /// With its token a socket closes and a stream ends, without a word that it is complete: both come back with another.
     async fn expiring_token(server) {
         let soon = Utc::now() + Duration::seconds(2);
         let token = auth::sign(b"a secret of the tests, 32 bytes or more", "s", &["1001".into()], "sync-health:read", soon).unwrap_or_default();
@@ -228,7 +243,6 @@ both! {
         let mut stream = EventStream::open(server, &token, CARDS, json!({}), None).await;
         stream.data().await;
         assert_eq!(socket.closed().await, 4403);
-        assert_eq!(stream.next().await.map(|event| event.name), Some("complete".into()));
         assert_eq!(stream.next().await, None);
     }
 }
@@ -243,10 +257,7 @@ async fn stopping() {
     let mut stream = EventStream::open(&server, &reader(), EVENTS, json!({}), None).await;
     stream.opened().await;
     let (code, last, ()) = tokio::join!(socket.closed(), stream.next(), server.finish());
-    assert_eq!(
-        (code, last.map(|event| event.name)),
-        (1012, Some("complete".into()))
-    );
+    assert_eq!((code, last), (1012, None));
 }
 
 /// Reads a stream to the position of `count` events, cut off now and then; answers the counts of records as told.

@@ -74,6 +74,24 @@ both! {
     }
 }
 
+both! {
+    configure = super::narrow;
+    /// A portal that is made up, or named by one root field only, opens no other bucket.
+    async fn no_bucket_for_nothing(server) {
+        drain(server, &reader()).await;
+        for query in ["{ portal(hubId: \"77\") { hubId } own: portal { hubId } }", "{ own: portal(hubId: \"1001\") { hubId } viewer { subject } }"] {
+            let refused = server.post(&reader(), query, json!({})).await;
+            assert_eq!(refused.status(), if query.contains("77") { StatusCode::OK } else { StatusCode::TOO_MANY_REQUESTS }, "{query}");
+        }
+        // Several portals and those that the token does not name share one bucket, whatever their numbers are.
+        let mut last = StatusCode::OK;
+        for number in 0..40 {
+            last = server.post(&reader(), &format!("{{ portal(hubId: \"{}\") {{ hubId }} }}", 5_000 + number), json!({})).await.status();
+        }
+        assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    }
+}
+
 /// A report bucket that lets a thousand lines through and fills up fast.
 fn streaming(config: &mut Config) {
     config.report_points = Rate::new(1_000, 1_000);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::VerifierConfig;
 
@@ -36,14 +36,15 @@ type Keys = HashMap<String, Arc<Key>>;
 /// How long the issuer may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+#[derive(Clone)]
 pub(super) struct KeySet {
     source: KeySource,
     client: reqwest::Client,
     pause: Duration,
     max_age: Duration,
-    keys: RwLock<Arc<Keys>>,
+    keys: Arc<RwLock<Arc<Keys>>>,
     /// When they were last read, or tried to be.
-    read_at: Mutex<Instant>,
+    read_at: Arc<Mutex<Instant>>,
 }
 
 impl KeySet {
@@ -59,8 +60,8 @@ impl KeySet {
             client,
             pause: config.key_refresh_pause,
             max_age: config.key_max_age,
-            keys: RwLock::default(),
-            read_at: Mutex::new(Instant::now()),
+            keys: Arc::default(),
+            read_at: Arc::new(Mutex::new(Instant::now())),
         };
         let keys = set.load().await.map_err(Error::Internal)?;
         set.replace(keys);
@@ -71,12 +72,12 @@ impl KeySet {
     pub(super) async fn find(&self, id: &str) -> Option<Arc<Key>> {
         let known = self.known(id);
         // While another request reads the keys anew, the old ones serve; only an unknown key is waited for.
-        let mut read_at = match &known {
-            Some(_) => match self.read_at.try_lock() {
+        let read_at = match &known {
+            Some(_) => match self.read_at.clone().try_lock_owned() {
                 Ok(read_at) if read_at.elapsed() >= self.max_age => read_at,
                 _ => return known,
             },
-            None => self.read_at.lock().await,
+            None => self.read_at.clone().lock_owned().await,
         };
         if known.is_none() {
             if let Some(key) = self.known(id) {
@@ -86,15 +87,23 @@ impl KeySet {
                 return None;
             }
         }
+        // A task of its own: a client that goes away must not leave the keys unread.
+        let reading = tokio::spawn(self.clone().read_anew(read_at));
+        let _ = reading.await;
+        self.known(id)
+    }
+
+    async fn read_anew(self, mut read_at: OwnedMutexGuard<Instant>) {
         *read_at = Instant::now();
         match self.load().await {
             Ok(keys) => self.replace(keys),
-            Err(error) => tracing::warn!(
-                error,
-                "the public keys could not be read; the old ones stay"
-            ),
+            Err(error) => {
+                tracing::warn!(
+                    error,
+                    "the public keys could not be read; the old ones stay"
+                );
+            }
         }
-        self.known(id)
     }
 
     fn known(&self, id: &str) -> Option<Arc<Key>> {

@@ -29,7 +29,7 @@ pub struct VerifierConfig {
     pub leeway: Duration,
     /// The shortest time between two readings of the public keys.
     pub key_refresh_pause: Duration,
-    /// How old the public keys may be: those that the issuer withdraws stop being accepted.
+    /// How old the public keys may be while the issuer answers: those that it withdraws stop being accepted.
     pub key_max_age: Duration,
 }
 
@@ -109,6 +109,10 @@ impl Verifier {
             return Err(refuse("it is too long"));
         }
         let header = decode_header(token).map_err(|error| refuse(reason(error.kind())))?;
+        // Extensions that have to be understood, and are not (RFC 7515, section 4.1.11).
+        if header.crit.is_some() {
+            return Err(refuse("its header has critical extensions"));
+        }
         let claims = match header.alg {
             Algorithm::HS256 => self.verify_by_secret(token),
             Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA => {

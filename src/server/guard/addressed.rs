@@ -7,11 +7,18 @@ use crate::kernel::auth::parse_hub_id;
 use crate::kernel::global_id::GlobalId;
 use crate::server::request::Variables;
 
-/// The portals that the arguments of the root fields name, each once, in order.
-pub(super) fn portals(fields: &[&Field], variables: &Variables) -> Vec<i64> {
+/// The portals that the arguments of the root fields name, each once; absent for a field that names none.
+pub(super) fn portals(fields: &[&Field], variables: &Variables) -> Vec<Option<i64>> {
     let mut portals = Vec::new();
-    for (name, value) in fields.iter().flat_map(|field| &field.arguments) {
-        literal(name.node.as_str(), &value.node, variables, &mut portals);
+    for field in fields {
+        let mut named = Vec::new();
+        for (name, value) in &field.arguments {
+            literal(name.node.as_str(), &value.node, variables, &mut named);
+        }
+        match named.is_empty() {
+            true => portals.push(None),
+            false => portals.extend(named.into_iter().map(Some)),
+        }
     }
     portals.sort_unstable();
     portals.dedup();

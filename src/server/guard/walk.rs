@@ -46,8 +46,8 @@ const MUTATION_COST: u64 = 10;
 pub(in crate::server) struct Measured {
     /// In points.
     pub(in crate::server) cost: u64,
-    /// The portals that its root fields name.
-    pub(in crate::server) portals: Vec<i64>,
+    /// The portals that its root fields name; absent for a field that names none.
+    pub(in crate::server) portals: Vec<Option<i64>>,
     /// Whether all of its root fields are reports of an engine.
     pub(in crate::server) is_report: bool,
 }
@@ -71,10 +71,14 @@ pub(super) fn measure(
     for name in document.fragments.keys() {
         walk.fragment(name.as_str())?;
     }
-    let (root, base) = match operation.ty {
-        OperationType::Query => ("Query", 1),
-        OperationType::Mutation => ("Mutation", MUTATION_COST),
-        OperationType::Subscription => ("Subscription", 1),
+    // Those that do not run, too: whoever looks at the whole document afterwards may look at all of it.
+    for (_, other) in document.operations.iter() {
+        let weight = walk.selection_set(&other.node.selection_set.node, root_of(&other.node))?;
+        check(&weight)?;
+    }
+    let base = match operation.ty {
+        OperationType::Query | OperationType::Subscription => 1,
+        OperationType::Mutation => MUTATION_COST,
     };
     let mut roots = Roots::default();
     roots.add(document, &operation.selection_set.node);
@@ -83,16 +87,12 @@ pub(super) fn measure(
     walk.longest_list = lists.max().unwrap_or(0);
     // Costs depend on it.
     walk.weighed.clear();
-    let mut whole = walk.selection_set(&operation.selection_set.node, root)?;
+    let mut whole = walk.selection_set(&operation.selection_set.node, root_of(operation))?;
     let directives = operation.directives.len() as u64;
     whole.directives = whole.directives.saturating_add(directives);
     whole.cost = whole.cost.saturating_add(base);
     within(limits::ROOT_FIELDS, roots.fields.len() as u64)?;
-    within(limits::SELECTION_NESTING, whole.nesting)?;
-    within(limits::EXPANDED_SELECTIONS, whole.selections)?;
-    within(limits::SELECTION_DEPTH, whole.depth)?;
-    within(limits::ALIASES, whole.aliases)?;
-    within(limits::DIRECTIVES, whole.directives)?;
+    check(&whole)?;
     within(limits::QUERY_COST, whole.cost)?;
     let mut names = roots.fields.iter().map(|field| field.name.node.as_str());
     Ok(Measured {
@@ -101,6 +101,23 @@ pub(super) fn measure(
         is_report: operation.ty == OperationType::Mutation
             && names.all(|name| name.starts_with("report")),
     })
+}
+
+fn root_of(operation: &OperationDefinition) -> &'static str {
+    match operation.ty {
+        OperationType::Query => "Query",
+        OperationType::Mutation => "Mutation",
+        OperationType::Subscription => "Subscription",
+    }
+}
+
+/// All limits but that of the cost, which is of the operation that runs.
+fn check(weight: &Weight) -> Result<(), Refused> {
+    within(limits::SELECTION_NESTING, weight.nesting)?;
+    within(limits::EXPANDED_SELECTIONS, weight.selections)?;
+    within(limits::SELECTION_DEPTH, weight.depth)?;
+    within(limits::ALIASES, weight.aliases)?;
+    within(limits::DIRECTIVES, weight.directives)
 }
 
 /// The root fields, those inside fragments too; a fragment that is spread twice adds nothing the second time.

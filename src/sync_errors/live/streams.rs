@@ -77,17 +77,17 @@ pub async fn cards(
         scope: portal.scope,
         told: None,
     };
-    call.snapshot.renew().await;
     Ok(stream::unfold(cards, |mut cards| async move {
         Some((cards.next().await?, cards))
     }))
 }
 
 async fn watched(live: &Live, call: &Call, scope: Scope<Read>) -> Result<(Portal, Arc<Tail>)> {
-    // The tail first: what is committed behind the portal's position is then in it, or will be.
     let made = Portal::load(call, scope.clone())
         .await?
         .ok_or_else(unknown_portal)?;
+    // The tail reads too, by a connection of the same pool.
+    call.snapshot.renew().await;
     let tail = live.tail(&scope).await?.ok_or_else(unknown_portal)?;
     Ok((made, tail))
 }
@@ -107,8 +107,6 @@ struct Events {
 impl Events {
     /// Waits for the next event; the end only when the tail ends.
     async fn next(&mut self) -> Result<Option<Shared<SyncErrorEvent>>> {
-        // What was read for the event before is not held while waiting.
-        self.call.snapshot.renew().await;
         loop {
             self.call
                 .progress

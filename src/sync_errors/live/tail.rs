@@ -14,11 +14,11 @@ use crate::portals::{self, PortalRow};
 use crate::sync_errors::live::entry::{Entry, entries};
 
 /// Entries that stay at hand: who is further behind reads from the database.
-const WINDOW_ENTRIES: usize = 1_024;
+const WINDOW_ENTRIES: usize = 512;
 /// How long a tail that nobody holds any more may stay.
 const UNWATCHED: Duration = Duration::from_secs(30);
 /// Entries read at once.
-pub(super) const READ_ENTRIES: u64 = 256;
+pub(super) const READ_ENTRIES: u64 = 128;
 
 pub(super) struct Tail {
     scope: Scope<Read>,
