@@ -17,14 +17,12 @@ use crate::kernel::auth::{Read, Scope};
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
-use crate::kernel::wake::Wake;
 use crate::portals;
 use tail::Tail;
 
 /// The watched portals of a server.
 pub struct Live {
     env: Env,
-    wake: Wake,
     tails: Mutex<HashMap<i64, Weak<Tail>>>,
 }
 
@@ -32,7 +30,6 @@ impl Live {
     /// Watches nothing yet.
     pub fn new(env: Env) -> Self {
         Self {
-            wake: env.wake.clone(),
             env,
             tails: Mutex::default(),
         }
@@ -45,7 +42,7 @@ impl Live {
         let tail = match known {
             Some(tail) => tail,
             None => {
-                let Some(tail) = Tail::start(&self.env, &self.wake, scope).await? else {
+                let Some(tail) = Tail::start(&self.env, scope).await? else {
                     return Ok(None);
                 };
                 self.share(scope.hub_id(), tail)?
@@ -108,7 +105,7 @@ impl Live {
                 .get(&hub_id)
                 .is_some_and(|stored| *stored != tail.sequence())
             {
-                self.wake.ring(hub_id);
+                self.env.wake.ring(hub_id);
             }
         }
         Ok(())

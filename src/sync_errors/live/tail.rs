@@ -9,7 +9,6 @@ use tokio::sync::watch;
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
-use crate::kernel::wake::Wake;
 use crate::portals::{self, PortalRow};
 use crate::sync_errors::live::entry::{Entry, entries};
 
@@ -44,13 +43,9 @@ pub(super) enum Found {
 
 impl Tail {
     /// Starts at the present end of the feed. `None` when the portal does not exist.
-    pub(super) async fn start(
-        env: &Env,
-        wake: &Wake,
-        scope: &Scope<Read>,
-    ) -> Result<Option<Arc<Self>>> {
+    pub(super) async fn start(env: &Env, scope: &Scope<Read>) -> Result<Option<Arc<Self>>> {
         // Before looking: what is committed from now on rings.
-        let ring = wake.listen(scope.hub_id());
+        let ring = env.wake.listen(scope.hub_id());
         let snapshot = env.db.snapshot();
         let Some(row) = portals::find_in(&snapshot, scope).await? else {
             return Ok(None);
