@@ -1,8 +1,8 @@
 //! Objects that are written as JSON at once, where the general way resolves a future for each field.
 //!
 //! A page of 50 errors with 5 records each has some 4,000 fields, nearly all of them known already: resolving them one
-//! by one is most of what the page costs. An object lists its fields that are known ([`Plain`]); a list is written so when every field of the selection is among them ([`List`]), else
-//! in the general way. Both make the same bytes.
+//! by one is most of what the page costs. An object lists its fields that are known ([`Plain`]); a list is written so
+//! when every field of the selection is among them ([`List`]), else in the general way. Both make the same bytes.
 //!
 //! Objects written as text cannot be merged with another selection of the same field: documents that need that are
 //! executed in the general way ([`crate::kernel::call::Call::is_mergeless`]).

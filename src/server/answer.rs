@@ -101,9 +101,12 @@ impl Refusal {
         json!([{ "message": self.answer.message, "extensions": { "code": self.answer.code } }])
     }
 
-    /// The code of the closed list.
-    pub(super) fn code(&self) -> &'static str {
-        self.answer.code
+    /// Tells the log and the metrics.
+    pub(super) fn note(&self, notes: &Notes) {
+        notes.outcome(self.answer.code);
+        if let Some(limit) = self.limit {
+            notes.limit(limit);
+        }
     }
 
     /// Whether the request as such is refused, and not only its document.
@@ -117,10 +120,7 @@ impl Refusal {
     }
 
     pub(super) fn into_response(self, accepts: Accepts, notes: &Notes) -> Response {
-        notes.outcome(self.answer.code);
-        if let Some(limit) = self.limit {
-            notes.limit(limit);
-        }
+        self.note(notes);
         let mut body = json!({ "errors": self.errors() });
         let later = self.later.map(|later| *later);
         if let Some((cost, _)) = later {
@@ -154,13 +154,7 @@ impl Refusal {
 pub(super) fn answer(executed: Executed, accepts: Accepts, notes: &Notes) -> Response {
     let Executed { response, cost } = executed;
     let refused = is_refused(&response);
-    notes.outcome(if response.errors.is_empty() {
-        "ok"
-    } else if refused {
-        "GRAPHQL_VALIDATION_FAILED"
-    } else {
-        "errors"
-    });
+    note(&response, notes);
     let status = if refused && accepts == Accepts::GraphQlResponse {
         StatusCode::BAD_REQUEST
     } else {
@@ -174,6 +168,17 @@ pub(super) fn answer(executed: Executed, accepts: Accepts, notes: &Notes) -> Res
     };
     rate_limit_headers(answered.headers_mut(), cost);
     answered
+}
+
+/// Tells the log and the metrics how an operation went.
+pub(super) fn note(response: &async_graphql::Response, notes: &Notes) {
+    notes.outcome(if response.errors.is_empty() {
+        "ok"
+    } else if is_refused(response) {
+        "GRAPHQL_VALIDATION_FAILED"
+    } else {
+        "errors"
+    });
 }
 
 /// Written once, into one allocation that grows.

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::accepts::Accepts;
-use super::answer::{Refusal, answer, written};
+use super::answer::{Refusal, answer, note, written};
 use super::app::App;
 use super::operation::Executed;
 use super::request_log::Notes;
@@ -96,11 +96,7 @@ async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
         Ok(match stream {
             Accepted::ForAll => {
                 let Executed { response, cost } = executed;
-                notes.outcome(if response.errors.is_empty() {
-                    "ok"
-                } else {
-                    "errors"
-                });
+                note(&response, &notes);
                 sse::whole(&written(&response, Some(cost)))
             }
             Accepted::No | Accepted::ForSubscriptions => answer(executed, accepts, &notes),

@@ -61,7 +61,7 @@ pub(super) fn subscribed(
     let last = headers.get("last-event-id");
     let last = last.and_then(|value| value.to_str().ok());
     let resume = last.filter(|id| !id.is_empty()).map(str::to_owned);
-    let expires_at = until(viewer.expires_at());
+    let expires_at = Instant::now() + viewer.time_left();
     let subscription = operation::subscribe(app, viewer, prepared, resume)?;
     let told = told(app.clone(), subscription, expires_at);
     let (sender, receiver) = mpsc::channel(EVENTS);
@@ -105,15 +105,9 @@ pub(super) fn refused(refusal: Refusal, notes: &Notes) -> Result<Response, Refus
     if refusal.is_of_request() {
         return Err(refusal);
     }
-    notes.outcome(refusal.code());
+    refusal.note(notes);
     let body = serde_json::json!({ "errors": refusal.errors() }).to_string();
     Ok(whole(body.as_bytes()))
-}
-
-/// When the token ends, on the clock of timers.
-fn until(expires_at: chrono::DateTime<chrono::Utc>) -> Instant {
-    let left = expires_at - chrono::Utc::now();
-    Instant::now() + left.to_std().unwrap_or(Duration::ZERO)
 }
 
 fn stream_of(events: impl Stream<Item = Vec<u8>> + Send + 'static) -> Response {

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::answer;
+use super::answer::{self, Refusal};
 use super::app::App;
 use super::operation::{self, Prepared};
 use super::request::GraphQlRequest;
@@ -194,15 +194,8 @@ async fn close(socket: &mut WebSocket, (code, reason): End) {
 impl Connection {
     /// When the token ends; far away while there is none.
     fn expires(&self) -> Instant {
-        let left = self
-            .viewer
-            .as_ref()
-            .map(|viewer| viewer.expires_at() - chrono::Utc::now());
-        let left = left.map(|left| left.to_std().unwrap_or(Duration::ZERO));
-        Instant::now()
-            + left
-                .unwrap_or(Duration::from_secs(86_400))
-                .min(Duration::from_secs(86_400))
+        const FAR_AWAY: Duration = Duration::from_secs(86_400);
+        Instant::now() + self.viewer.as_ref().map_or(FAR_AWAY, Viewer::time_left)
     }
 
     /// The frame that an operation handed over; none of one that was ended meanwhile.
@@ -271,18 +264,19 @@ impl Connection {
                 format!("At most {} {} ({})", limit.value, limit.unit, limit.name),
             ));
         }
-        let notes = Notes::default();
-        let prepared = match operation::prepare(&self.app, &notes, &viewer, request) {
-            Ok(prepared) => prepared,
-            Err(refusal) => return Ok(vec![error_frame(&id, &refusal.errors())]),
-        };
         self.serial += 1;
         let running = Running {
             app: self.app.clone(),
-            notes,
+            notes: Notes::default(),
+            began: std::time::Instant::now(),
             id: id.clone(),
             serial: self.serial,
             out: self.out.clone(),
+        };
+        running.notes.subject(viewer.subject());
+        let prepared = match operation::prepare(&self.app, &running.notes, &viewer, request) {
+            Ok(prepared) => prepared,
+            Err(refusal) => return Ok(vec![running.refused(&refusal)]),
         };
         let task = tokio::spawn(running.run(viewer, prepared));
         self.running.insert(id, (self.serial, task.abort_handle()));
@@ -290,16 +284,28 @@ impl Connection {
     }
 }
 
-/// One operation.
+/// One operation. It is told to log and metrics when it is over, however it ends.
 struct Running {
     app: Arc<App>,
     notes: Notes,
+    began: std::time::Instant,
     id: String,
     serial: u64,
     out: mpsc::Sender<Outgoing>,
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.notes.tell_operation(&self.app, self.began.elapsed());
+    }
+}
+
 impl Running {
+    fn refused(&self, refusal: &Refusal) -> String {
+        refusal.note(&self.notes);
+        error_frame(&self.id, &refusal.errors())
+    }
+
     /// Refused only when the connection is over.
     async fn hand_over(&self, frame: Option<String>, is_last: bool) -> Option<()> {
         let outgoing = Outgoing {
@@ -312,13 +318,10 @@ impl Running {
     }
 
     async fn run(self, viewer: Viewer, prepared: Prepared) {
-        let began = std::time::Instant::now();
-        self.notes.subject(viewer.subject());
         let last = match prepared.is_subscription() {
             true => self.stream(viewer, prepared).await,
             false => self.execute(viewer, prepared).await,
         };
-        self.notes.tell_operation(&self.app, began.elapsed());
         let _ = self.hand_over(last, true).await;
     }
 
@@ -326,11 +329,13 @@ impl Running {
     async fn stream(&self, viewer: Viewer, prepared: Prepared) -> Option<String> {
         let mut subscription = match operation::subscribe(&self.app, viewer, prepared, None) {
             Ok(subscription) => subscription,
-            Err(refusal) => return Some(error_frame(&self.id, &refusal.errors())),
+            Err(refusal) => return Some(self.refused(&refusal)),
         };
+        self.notes.outcome("ok");
         while let Some(response) = subscription.stream.next().await {
             subscription.progress.delivered();
             if operation::ends(&response) {
+                answer::note(&response, &self.notes);
                 let errors: Vec<Value> = answer::errors(&response);
                 return Some(error_frame(&self.id, &json!(errors)));
             }
@@ -341,10 +346,13 @@ impl Running {
     }
 
     async fn execute(&self, viewer: Viewer, prepared: Prepared) -> Option<String> {
+        // Whoever ends it early does not hear how it went.
+        self.notes.outcome("gone");
         let executed = match operation::execute(&self.app, &self.notes, viewer, prepared).await {
             Ok(executed) => executed,
-            Err(refusal) => return Some(error_frame(&self.id, &refusal.errors())),
+            Err(refusal) => return Some(self.refused(&refusal)),
         };
+        answer::note(&executed.response, &self.notes);
         if operation::is_refused(&executed.response) {
             let errors: Vec<Value> = answer::errors(&executed.response);
             return Some(error_frame(&self.id, &json!(errors)));

@@ -10,6 +10,7 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use serde_json::json;
 use sync_health::kernel::config::Config;
 
+use crate::harness::live::Socket;
 use crate::harness::{Server, both, engine, eventually, failure, logs, manager, reader};
 
 async fn metrics(server: &Server) -> String {
@@ -39,8 +40,25 @@ both! {
         server.read("{ portal { hubId } }", json!({})).await;
         server.ask(&reader(), &format!("{{ service {{ {} }} }}", "version ".repeat(6_000)), json!({})).await;
         server.ask("x", "{ portal { hubId } }", json!({})).await;
-        let text = metrics(server).await;
+        let mut socket = Socket::connect(server, &reader()).await;
+        socket.subscribe("1", "{ portal { hubId } }", json!({})).await;
+        assert_eq!(socket.data().await["portal"]["hubId"], "1001");
+        assert_eq!(socket.next().await["type"], "complete");
+        socket.subscribe("2", &format!("{{ {} }}", "service { version } ".repeat(21)), json!({})).await;
+        assert_eq!(socket.next().await["type"], "error");
+        socket.subscribe("3", "subscription { categoriesUpdated { title } }", json!({})).await;
+        socket.data().await;
+        socket.send(json!({ "id": "3", "type": "complete" })).await;
+        let ended = "sync_health_requests_total{path=\"websocket\",operation=\"subscription\",outcome=\"ok\"}";
+        let text = eventually("the operations of the socket are counted", async || {
+            let text = metrics(server).await;
+            value(&text, ended).map(|_| text)
+        }).await;
         for (start, expected) in [
+            (ended, 1.0),
+            ("sync_health_requests_total{path=\"websocket\",operation=\"query\",outcome=\"ok\"}", 1.0),
+            ("sync_health_requests_total{path=\"websocket\",operation=\"query\",outcome=\"QUERY_TOO_COMPLEX\"}", 1.0),
+            ("sync_health_refusals_total{limit=\"rootFields\"}", 1.0),
             ("sync_health_requests_total{path=\"/graphql\",operation=\"query\",outcome=\"ok\"}", 1.0),
             ("sync_health_requests_total{path=\"/graphql\",operation=\"mutation\",outcome=\"ok\"}", 3.0),
             ("sync_health_requests_total{path=\"/graphql\",operation=\"\",outcome=\"QUERY_TOO_COMPLEX\"}", 1.0),
@@ -52,7 +70,7 @@ both! {
             ("sync_health_causes_total{category=\"PROPERTY_VALUES\",type=\"VALUE_TOO_LONG\"}", 2.0),
             ("sync_health_unknown_codes_total{system=\"SALESFORCE\"}", 1.0),
             ("sync_health_request_duration_seconds_count{operation=\"mutation\"}", 3.0),
-            ("sync_health_operation_cost_points_count", 4.0),
+            ("sync_health_operation_cost_points_count", 7.0),
         ] {
             assert_eq!(value(&text, start), Some(expected), "{start}\n{text}");
         }

@@ -7,6 +7,7 @@ mod verifier;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -114,6 +115,7 @@ pub struct Viewer {
     scopes: Vec<String>,
     portals: Portals,
     expires_at: DateTime<Utc>,
+    leeway: Duration,
 }
 
 impl Viewer {
@@ -135,6 +137,13 @@ impl Viewer {
     /// When the token ends.
     pub fn expires_at(&self) -> DateTime<Utc> {
         self.expires_at
+    }
+
+    /// For how long the token will be accepted: until it expires, and the leeway.
+    pub fn time_left(&self) -> Duration {
+        let leeway = i64::try_from(self.leeway.as_millis()).unwrap_or(i64::MAX);
+        let left = (self.expires_at - Utc::now()).num_milliseconds();
+        Duration::from_millis(u64::try_from(left.saturating_add(leeway)).unwrap_or(0))
     }
 
     fn has_scope(&self, scope: &str) -> bool {

@@ -1,5 +1,7 @@
 //! What a token says.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::{Deserialize, Serialize};
@@ -21,7 +23,7 @@ pub(super) struct Claims {
 
 impl Claims {
     /// Whoever the token was made for; in words what is wrong with it.
-    pub(super) fn viewer(self) -> std::result::Result<Viewer, String> {
+    pub(super) fn viewer(self, leeway: Duration) -> std::result::Result<Viewer, String> {
         let portals = parse_portals(&self.portals)?;
         let expires_at =
             DateTime::from_timestamp(self.exp, 0).ok_or("its exp is out of range".to_owned())?;
@@ -30,6 +32,7 @@ impl Claims {
             scopes: self.scope.split_whitespace().map(str::to_owned).collect(),
             portals,
             expires_at,
+            leeway,
         })
     }
 }

@@ -113,6 +113,7 @@ impl Verifier {
         if header.crit.is_some() {
             return Err(refuse("its header has critical extensions"));
         }
+        let leeway = Duration::from_secs(self.validation.leeway);
         let claims = match header.alg {
             Algorithm::HS256 => self.verify_by_secret(token),
             Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA => {
@@ -120,7 +121,7 @@ impl Verifier {
             }
             _ => Err(ALGORITHMS),
         };
-        let viewer = claims.map_err(refuse)?.viewer();
+        let viewer = claims.map_err(refuse)?.viewer(leeway);
         viewer.map_err(|why| refuse(&why))
     }
 
