@@ -50,9 +50,10 @@ both! {
         socket.data().await;
         socket.send(json!({ "id": "3", "type": "complete" })).await;
         let ended = "sync_health_requests_total{path=\"websocket\",operation=\"subscription\",outcome=\"ok\"}";
-        let text = eventually("the operations of the socket are counted", async || {
+        let idle = "sync_health_database_connections{pool=\"read\",state=\"idle\"}";
+        let text = eventually("the operations of the socket are counted, and their connections are back", async || {
             let text = metrics(server).await;
-            value(&text, ended).map(|_| text)
+            (value(&text, ended).is_some() && value(&text, idle) > Some(0.0)).then_some(text)
         }).await;
         for (start, expected) in [
             (ended, 1.0),
@@ -74,7 +75,7 @@ both! {
         ] {
             assert_eq!(value(&text, start), Some(expected), "{start}\n{text}");
         }
-        for start in ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds", "process_threads", "sync_health_database_connections{pool=\"read\",state=\"idle\"}"] {
+        for start in ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds", "process_threads", idle] {
             assert!(value(&text, start).is_some_and(|value| value > 0.0), "{start}\n{text}");
         }
         // Nothing in it belongs to anybody.
