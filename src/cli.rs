@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use sync_health::kernel::auth::{KeySource, VerifierConfig};
-use sync_health::kernel::config::{Config, MIN_SECRET_BYTES, Rate};
+use sync_health::kernel::config::{Config, LiveConfig, MIN_SECRET_BYTES, Rate};
 use sync_health::kernel::limits;
 
 /// The state of HubSpot-Salesforce integrations as a GraphQL API.
@@ -85,6 +85,12 @@ pub struct Serve {
     /// An origin whose pages may call, for example https://app.example.com; * for all. Several separated by commas.
     #[arg(long, env = "SYNC_HEALTH_CORS_ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
+    /// WebSockets and event streams of this server.
+    #[arg(long, env = "SYNC_HEALTH_LIVE_CONNECTIONS", default_value_t = limits::LIVE_CONNECTIONS.value)]
+    live_connections: usize,
+    /// Subscriptions to one portal on this server.
+    #[arg(long, env = "SYNC_HEALTH_PORTAL_SUBSCRIPTIONS", default_value_t = limits::PORTAL_SUBSCRIPTIONS.value)]
+    portal_subscriptions: usize,
     /// A manifest of documents (of Relay's compiler or Apollo's tools): nothing else runs then.
     #[arg(long, env = "SYNC_HEALTH_TRUSTED_DOCUMENTS")]
     trusted_documents: Option<PathBuf>,
@@ -199,6 +205,11 @@ impl Serve {
             database_connections: self.database_connections,
             points: Rate::new(rates.points, rates.points_per_second),
             report_points: Rate::new(rates.report_points, rates.report_points_per_second),
+            live: LiveConfig {
+                connections: self.live_connections,
+                portal_subscriptions: self.portal_subscriptions,
+                ..LiveConfig::default()
+            },
             cors_origins: self.cors_origins,
             trusted_documents: self.trusted_documents,
             graphiql: self.graphiql,

@@ -9,7 +9,6 @@ use crate::kernel::clock::Micros;
 use crate::kernel::db::Snapshot;
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::plain::SelectionKey;
 use crate::kernel::progress::Progress;
 
 /// What every resolver finds in its context.
@@ -23,8 +22,6 @@ pub struct Call {
     pub env: Env,
     /// Whether no selection has to be merged with another of the same field.
     pub is_mergeless: bool,
-    /// Stands for what a subscription selects, where it shares what is written; of no use to others.
-    pub selection: Option<SelectionKey>,
     /// How far a subscription has come; of no use to others.
     pub progress: Arc<Progress>,
 }

@@ -31,10 +31,37 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// A manifest of documents; when set, nothing else runs.
     pub trusted_documents: Option<PathBuf>,
+    /// How much goes on live, and for how long who is slow is waited for.
+    pub live: LiveConfig,
     /// Whether rings of other servers on the same PostgreSQL are heard; without, changes are seen a second later.
     pub hears_others: bool,
     /// Whether `GET /graphiql` serves GraphiQL.
     pub graphiql: bool,
+}
+
+/// The limits of sockets and streams.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveConfig {
+    /// Sockets and streams of the server.
+    pub connections: usize,
+    /// Subscriptions to one portal.
+    pub portal_subscriptions: usize,
+    /// The time between two signs of life.
+    pub ping: Duration,
+    /// How long a client may take to take a message.
+    pub send: Duration,
+}
+
+impl Default for LiveConfig {
+    fn default() -> Self {
+        let seconds = |limit: Limit| Duration::from_secs(limit.value as u64);
+        Self {
+            connections: limits::LIVE_CONNECTIONS.value,
+            portal_subscriptions: limits::PORTAL_SUBSCRIPTIONS.value,
+            ping: seconds(limits::PING_SECONDS),
+            send: seconds(limits::SEND_SECONDS),
+        }
+    }
 }
 
 /// A bucket of points that fills up again.
@@ -79,6 +106,7 @@ impl Config {
             report_points: Rate::of(limits::REPORT_BUCKET_POINTS, limits::RESTORED_REPORT_POINTS),
             cors_origins: Vec::new(),
             trusted_documents: None,
+            live: LiveConfig::default(),
             hears_others: true,
             graphiql: false,
         }

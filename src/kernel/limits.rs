@@ -119,12 +119,18 @@ limits! {
     REPORT_BUCKET_POINTS = "reportBucketPoints", 2_000_000, "points";
     /// Points for reports that come back each second; the configuration may set another value.
     RESTORED_REPORT_POINTS = "restoredReportPointsPerSecond", 100_000, "points a second";
-    /// Subscriptions to one portal on one server.
+    /// WebSockets and event streams of one server; the configuration may set another value.
+    LIVE_CONNECTIONS = "liveConnections", 20_000, "connections";
+    /// Subscriptions to one portal on one server; the configuration may set another value.
     PORTAL_SUBSCRIPTIONS = "portalSubscriptions", 10_000, "subscriptions";
     /// Operations that run at once on one WebSocket.
     CONNECTION_SUBSCRIPTIONS = "connectionSubscriptions", 100, "subscriptions";
     /// One message of a WebSocket.
     WEB_SOCKET_MESSAGE_BYTES = "webSocketMessageBytes", 128 * 1024, "bytes";
+    /// Messages that a client can send at once on a WebSocket.
+    SOCKET_MESSAGES = "socketMessages", 500, "messages";
+    /// Messages that come back each second.
+    RESTORED_SOCKET_MESSAGES = "restoredSocketMessagesPerSecond", 50, "messages a second";
     /// Seconds within which a WebSocket has to say who it is.
     CONNECTION_INIT_SECONDS = "connectionInitSeconds", 10, "seconds";
     /// Seconds between two signs of life on a stream.

@@ -55,6 +55,11 @@ struct PoolState {
     state: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Live {
+    kind: &'static str,
+}
+
 /// The counters of one server.
 #[derive(Debug)]
 pub struct Metrics {
@@ -67,6 +72,7 @@ pub struct Metrics {
     causes: Family<Classified, Counter>,
     unknown_codes: Family<System, Counter>,
     connections: Family<PoolState, Gauge>,
+    live: Family<Live, Gauge>,
     process: Process,
 }
 
@@ -96,6 +102,7 @@ impl Default for Metrics {
             causes: Family::default(),
             unknown_codes: Family::default(),
             connections: Family::default(),
+            live: Family::default(),
             process: Process::default(),
         };
         metrics.register();
@@ -148,6 +155,11 @@ impl Metrics {
             "Connections by pool and state",
             self.connections.clone(),
         );
+        registry.register(
+            "live",
+            "What is open now, by kind: websocket, sse, subscription",
+            self.live.clone(),
+        );
     }
 
     /// A request was answered. `operation` is empty where it is no GraphQL.
@@ -173,6 +185,11 @@ impl Metrics {
     /// An operation was measured, in points.
     pub fn measured(&self, cost: u64) {
         self.cost.observe(cost as f64);
+    }
+
+    /// So many more of this kind are there: websocket, sse, subscription.
+    pub fn seated(&self, kind: &'static str, more: i64) {
+        self.live.get_or_create(&Live { kind }).inc_by(more);
     }
 
     /// A limit refused a request.

@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_graphql::parser::types::{
     Field, FragmentDefinition, Selection, SelectionSet, VariableDefinition,
@@ -260,80 +260,5 @@ pub struct Named<T>(pub T);
 impl<T: EnumType> Serialize for Named<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(enum_name(self.0))
-    }
-}
-
-/// What was written of one object for several readers, by what they select.
-#[derive(Debug, Default)]
-pub struct Written(Mutex<Vec<(SelectionKey, Bytes)>>);
-
-/// Stands for document, operation and variables: the same key, the same selection.
-pub type SelectionKey = [u8; 32];
-
-/// What is kept of one object, of all selections together; what does not fit is written for each reader.
-const KEPT_BYTES: usize = 16 * 1024;
-
-impl Written {
-    fn get(&self, key: &SelectionKey) -> Option<Bytes> {
-        let kept = self.0.lock().ok()?;
-        let found = kept.iter().find(|(known, _)| known == key);
-        found.map(|(_, bytes)| bytes.clone())
-    }
-
-    fn keep(&self, key: SelectionKey, bytes: Bytes) {
-        let Ok(mut kept) = self.0.lock() else { return };
-        let length: usize = kept.iter().map(|(_, bytes)| bytes.len()).sum();
-        let is_known = kept.iter().any(|(known, _)| *known == key);
-        if !is_known && length + bytes.len() <= KEPT_BYTES {
-            kept.push((key, bytes));
-        }
-    }
-}
-
-/// An object that is written at once where it can be, and once for all readers that select the same of it.
-pub struct Shared<T> {
-    /// The object.
-    pub object: T,
-    /// What was written of it before.
-    pub written: Arc<Written>,
-}
-
-impl<T: Plain> Shared<T> {
-    fn plain(&self, ctx: &ContextSelectionSet<'_>) -> Option<Value> {
-        let call = ctx.data_opt::<Arc<Call>>()?;
-        if !call.is_mergeless {
-            return None;
-        }
-        if let Some(bytes) = call.selection.and_then(|key| self.written.get(&key)) {
-            return Some(Value::Binary(bytes));
-        }
-        let mut json = Json::default();
-        json.selection(&self.object, &ctx.item.node, Document::of(ctx))?;
-        let bytes = Bytes::from(json.0);
-        if let Some(key) = call.selection {
-            self.written.keep(key, bytes.clone());
-        }
-        Some(Value::Binary(bytes))
-    }
-}
-
-impl<T: Plain + OutputType> OutputType for Shared<T> {
-    fn type_name() -> Cow<'static, str> {
-        <T as OutputType>::type_name()
-    }
-
-    fn create_type_info(registry: &mut Registry) -> String {
-        T::create_type_info(registry)
-    }
-
-    async fn resolve(
-        &self,
-        ctx: &ContextSelectionSet<'_>,
-        field: &Positioned<Field>,
-    ) -> ServerResult<Value> {
-        match self.plain(ctx) {
-            Some(written) => Ok(written),
-            None => self.object.resolve(ctx, field).await,
-        }
     }
 }

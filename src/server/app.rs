@@ -14,11 +14,13 @@ use tokio_util::task::TaskTracker;
 
 use super::documents::Documents;
 use super::graphql::{SyncHealthSchema, schema};
+use super::groups::Groups;
 use super::guard::Contract;
+use super::occupancy::Occupancy;
 use super::throttle::Throttle;
 use super::{graphiql, http, layers, ndjson, request_log};
 use crate::kernel::auth::Verifier;
-use crate::kernel::config::Config;
+use crate::kernel::config::{Config, LiveConfig};
 use crate::kernel::db::Db;
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
@@ -39,22 +41,27 @@ pub(super) struct App {
     pub(super) documents: Documents,
     pub(super) throttle: Throttle,
     pub(super) operation_timeout: Duration,
+    pub(super) config: LiveConfig,
+    pub(super) occupancy: Arc<Occupancy>,
+    pub(super) groups: Groups,
     pub(super) live: Arc<Live>,
     /// Cancelled when the server stops: streams end, sockets close.
     pub(super) stopping: CancellationToken,
-    /// The sockets, which the graceful stop of HTTP does not wait for.
+    /// Sockets and what runs for them, which the graceful stop of HTTP does not wait for.
     pub(super) open: TaskTracker,
 }
 
 impl App {
     async fn new(config: &Config, db: Db) -> Result<Self> {
+        let metrics = Arc::new(Metrics::default());
         let env = Env {
             db,
             clock: config.clock.clone(),
-            metrics: Arc::new(Metrics::default()),
+            metrics: metrics.clone(),
             wake: Wake::default(),
         };
-        let live = Arc::new(Live::new(env.clone()));
+        let (stopping, open) = (CancellationToken::new(), TaskTracker::new());
+        let live = Arc::new(Live::new(env.clone(), stopping.clone(), open.clone()));
         let schema = schema(config, ValidationMode::Strict, live.clone());
         let contract = async_graphql::parser::parse_schema(schema.sdl())
             .map_err(|error| Error::Internal(error.to_string()))?;
@@ -67,9 +74,12 @@ impl App {
             documents: Documents::new(config.trusted_documents.as_deref())?,
             throttle: Throttle::new(config),
             operation_timeout: config.operation_timeout,
+            config: config.live,
+            occupancy: Arc::new(Occupancy::new(&config.live, metrics)),
+            groups: Groups::default(),
             live,
-            stopping: CancellationToken::new(),
-            open: TaskTracker::new(),
+            stopping,
+            open,
         })
     }
 }

@@ -21,6 +21,7 @@ use crate::kernel::limits;
 
 /// A document that passed the parser.
 pub(super) struct Document {
+    pub(super) text: Arc<str>,
     pub(super) parsed: ExecutableDocument,
     /// Whether it passed all rules of validation: then they need not be asked again.
     is_valid: AtomicBool,
@@ -75,29 +76,30 @@ impl Documents {
     }
 
     /// The document of a request.
-    pub(super) fn find(
-        &self,
-        request: &GraphQlRequest,
-    ) -> Result<(Arc<str>, Arc<Document>), Refusal> {
+    pub(super) fn find(&self, request: &GraphQlRequest) -> Result<Arc<Document>, Refusal> {
         let (text, hash) = self.text(request)?;
         let document = match self.kept.get(&text) {
             Some(document) => document,
             None => Arc::new(Document {
                 parsed: guard::parse(&text)?,
+                text,
                 is_valid: AtomicBool::new(false),
                 is_mergeless: OnceLock::new(),
             }),
         };
         if let Some(hash) = hash {
-            self.persisted.insert(hash, text.clone());
+            self.persisted.insert(hash, document.text.clone());
         }
-        Ok((text, document))
+        Ok(document)
     }
 
     /// Keeps a document that proved to be valid.
-    pub(super) fn keep(&self, text: Arc<str>, document: Arc<Document>) {
-        document.set_valid();
-        self.kept.insert(text, document);
+    pub(super) fn keep(&self, document: &Arc<Document>) {
+        if !document.is_valid() {
+            document.set_valid();
+            let text = document.text.clone();
+            self.kept.insert(text, document.clone());
+        }
     }
 
     /// The text of a request's document, and the hash that it came with for the first time.

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use super::accepts::Accepts;
 use super::answer::{Refusal, answer, note, written};
 use super::app::App;
+use super::occupancy::Place;
 use super::operation::Executed;
 use super::request_log::Notes;
 use super::sse::Accepted;
@@ -22,6 +23,9 @@ use crate::kernel::limits;
 
 const SUBSCRIPTION: &str =
     "A subscription goes by WebSocket (graphql-transport-ws), or with Accept: text/event-stream.";
+
+/// What a socket reads at once: clients say little, and each socket has such a buffer.
+const READ_BUFFER_BYTES: usize = 512;
 
 /// `GET` and `POST /graphql`, and the upgrade to WebSocket.
 pub(super) async fn graphql(
@@ -50,17 +54,21 @@ async fn open(
         },
         None => None,
     };
+    let seat = match app.occupancy.take(Place::Socket) {
+        Ok(seat) => seat,
+        Err(refusal) => return refusal.into_response(Accepts::of(headers), &notes),
+    };
     notes.outcome("ok");
     let limit = limits::WEB_SOCKET_MESSAGE_BYTES.value;
     upgrade
         .protocols([ws::PROTOCOL])
         .max_message_size(limit)
         .max_frame_size(limit)
-        .read_buffer_size(4 * 1024)
+        .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .on_upgrade(move |socket| {
             let open = app.open.clone();
-            open.track_future(ws::serve(app, viewer, socket))
+            open.track_future(ws::serve(app, viewer, socket, seat))
         })
 }
 
@@ -86,13 +94,12 @@ async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
             if stream == Accepted::No {
                 return Err(Refusal::document("BAD_USER_INPUT", SUBSCRIPTION.into()));
             }
-            notes.outcome("ok");
-            return sse::subscribed(&app, viewer, prepared, &headers);
+            return sse::subscribed(&app, viewer, prepared, (&headers, &notes));
         }
         if method == Method::GET && !prepared.is_query() {
             return Err(Refusal::only_queries());
         }
-        let executed = operation::execute(&app, &notes, viewer, prepared).await?;
+        let executed = operation::execute(&app, &notes, viewer, &prepared).await?;
         Ok(match stream {
             Accepted::ForAll => {
                 let Executed { response, cost } = executed;

@@ -7,9 +7,6 @@ use std::time::Duration;
 
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{Request, Value};
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
 use super::answer::Refusal;
@@ -23,15 +20,14 @@ use crate::kernel::auth::{Portals, Viewer};
 use crate::kernel::call::Call;
 use crate::kernel::error::Error;
 use crate::kernel::limits;
-use crate::kernel::plain::SelectionKey;
-use crate::kernel::progress::Progress;
 
 /// An operation that may run.
 pub(super) struct Prepared {
-    text: Arc<str>,
-    document: Arc<Document>,
-    operation_name: Option<String>,
-    variables: Variables,
+    pub(super) document: Arc<Document>,
+    pub(super) operation_name: Option<String>,
+    pub(super) variables: Variables,
+    /// The one portal that it is about; 0 for several, and for one that the token does not name.
+    pub(super) hub_id: i64,
     ty: OperationType,
     cost: Cost,
 }
@@ -40,12 +36,6 @@ pub(super) struct Prepared {
 pub(super) struct Executed {
     pub(super) response: async_graphql::Response,
     pub(super) cost: Cost,
-}
-
-/// A running subscription.
-pub(super) struct Subscription {
-    pub(super) stream: BoxStream<'static, async_graphql::Response>,
-    pub(super) progress: Arc<Progress>,
 }
 
 /// What an operation cost, and what is left in the bucket.
@@ -72,7 +62,7 @@ pub(super) fn prepare(
     viewer: &Viewer,
     request: GraphQlRequest,
 ) -> Result<Prepared, Refusal> {
-    let (text, document) = app.documents.find(&request)?;
+    let document = app.documents.find(&request)?;
     let operation = operation(&document.parsed, request.operation_name.as_deref())?;
     let ty = operation.ty;
     notes.operation(match ty {
@@ -85,12 +75,13 @@ pub(super) fn prepare(
     let measured = guard::measure(&app.contract, &document.parsed, operation, &variables)?;
     notes.cost(measured.cost);
     app.contract.check_variables(operation, &variables)?;
-    let cost = spend(app, viewer, &measured)?;
+    let hub_id = portal_of(viewer, &measured.portals);
+    let cost = spend(app, viewer, hub_id, &measured)?;
     Ok(Prepared {
-        text,
         document,
         operation_name: request.operation_name.filter(|name| !name.is_empty()),
         variables,
+        hub_id,
         ty,
         cost,
     })
@@ -114,21 +105,20 @@ pub(super) async fn execute(
     app: &App,
     notes: &Notes,
     viewer: Viewer,
-    prepared: Prepared,
+    prepared: &Prepared,
 ) -> Result<Executed, Refusal> {
-    let Prepared { text, document, .. } = prepared;
+    let document = &prepared.document;
     let call = Arc::new(Call {
         viewer,
         snapshot: app.env.db.snapshot(),
         env: app.env.clone(),
         is_mergeless: document.is_mergeless(),
-        selection: None,
         progress: Arc::default(),
     });
     let mut execution = Request::new("")
-        .variables(to_graphql(prepared.variables))
+        .variables(to_graphql(prepared.variables.clone()))
         .data(call.clone());
-    execution.operation_name = prepared.operation_name;
+    execution.operation_name = prepared.operation_name.clone();
     execution.set_parsed_query(document.parsed.clone());
     // The rules of validation look at the document alone, once the variables have been checked.
     let schema = if document.is_valid() {
@@ -142,71 +132,13 @@ pub(super) async fn execute(
     let executed = tokio::time::timeout(app.operation_timeout, executing).await;
     notes.statements(call.snapshot.statement_count());
     let response = executed.map_err(|_| too_slow(app.operation_timeout))?;
-    if !document.is_valid() && !is_refused(&response) {
-        app.documents.keep(text, document);
+    if !is_refused(&response) {
+        app.documents.keep(document);
     }
     Ok(Executed {
         response,
         cost: prepared.cost,
     })
-}
-
-/// Starts a subscription; with a cursor that the transport brought, behind it.
-pub(super) fn subscribe(
-    app: &App,
-    viewer: Viewer,
-    prepared: Prepared,
-    resume: Option<String>,
-) -> Result<Subscription, Refusal> {
-    let name = prepared.operation_name;
-    let document = guard::with_single_root(&prepared.document.parsed, name.as_deref())?;
-    let progress = Arc::new(Progress::resuming(resume));
-    let (text, variables) = (&*prepared.text, &prepared.variables);
-    let begins = guard::beginning(&document, name.as_deref(), text);
-    let selection = selection((text, name.as_deref(), variables), begins.as_deref());
-    let call = Arc::new(Call {
-        viewer,
-        snapshot: app.env.db.snapshot(),
-        env: app.env.clone(),
-        is_mergeless: prepared.document.is_mergeless(),
-        selection: Some(selection),
-        progress: progress.clone(),
-    });
-    let mut execution = Request::new("")
-        .variables(to_graphql(prepared.variables))
-        .data(call.clone());
-    execution.operation_name = name;
-    execution.set_parsed_query(document);
-    let stream = app.schema.execute_stream(execution).then(move |response| {
-        let call = call.clone();
-        async move {
-            // What was read for this answer is not held until the next one, which may be hours away.
-            call.snapshot.renew().await;
-            response
-        }
-    });
-    Ok(Subscription {
-        stream: stream.boxed(),
-        progress,
-    })
-}
-
-/// Stands for what a subscription selects. `begins` is the variable that says nothing but where it begins: subscribers
-/// that began at different places select the same.
-fn selection(prepared: (&str, Option<&str>, &Variables), begins: Option<&str>) -> SelectionKey {
-    let (text, name, variables) = prepared;
-    let mut hash = Sha256::new();
-    let mut part = |text: &str| {
-        hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text.as_bytes());
-    };
-    part(text);
-    part(name.unwrap_or_default());
-    for (name, value) in variables.iter().filter(|(name, _)| begins != Some(name)) {
-        part(name);
-        part(&value.to_string());
-    }
-    hash.finalize().into()
 }
 
 /// Errors without a path were found before anything ran.
@@ -216,12 +148,7 @@ pub(super) fn is_refused(response: &async_graphql::Response) -> bool {
         && response.errors.iter().all(|error| error.path.is_empty())
 }
 
-/// Whether a subscription is over with this answer: it could not start, or cannot go on.
-pub(super) fn ends(response: &async_graphql::Response) -> bool {
-    response.data == Value::Null && !response.errors.is_empty()
-}
-
-fn to_graphql(variables: Variables) -> async_graphql::Variables {
+pub(super) fn to_graphql(variables: Variables) -> async_graphql::Variables {
     async_graphql::Variables::from_json(serde_json::Value::Object(variables))
 }
 
@@ -234,14 +161,13 @@ fn too_slow(limit: Duration) -> Error {
 }
 
 /// Takes the cost from the bucket of the viewer and the portal that the operation is about.
-fn spend(app: &App, viewer: &Viewer, measured: &Measured) -> Result<Cost, Refusal> {
-    let portal = portal_of(viewer, &measured.portals);
+fn spend(app: &App, viewer: &Viewer, hub_id: i64, measured: &Measured) -> Result<Cost, Refusal> {
     let buckets = if measured.is_report {
         &app.throttle.reports
     } else {
         &app.throttle.operations
     };
-    let spender = (Arc::from(viewer.subject()), portal);
+    let spender = (Arc::from(viewer.subject()), hub_id);
     match buckets.spend(&spender, measured.cost) {
         Ok(status) => Ok(Cost {
             requested: measured.cost,

@@ -1,14 +1,17 @@
 //! What the server tells of itself.
 
+use std::num::NonZeroU32;
+
 use async_graphql::{Object, SimpleObject};
 
-use crate::kernel::config::{Config, Rate};
+use crate::kernel::config::{Config, LiveConfig, Rate};
 use crate::kernel::limits;
 
 /// The server.
 pub(super) struct Service {
     points: Rate,
     report_points: Rate,
+    live: LiveConfig,
 }
 
 impl Service {
@@ -16,24 +19,28 @@ impl Service {
         Self {
             points: config.points,
             report_points: config.report_points,
+            live: config.live,
         }
     }
 
     /// Where the configuration sets a limit, its value; else the limit's own.
     fn value(&self, limit: &limits::Limit) -> i32 {
+        let (reports, live) = (self.report_points, self.live);
+        let size = |number: NonZeroU32| number.get() as usize;
         let configured = [
-            (limits::BUCKET_POINTS, self.points.bucket),
-            (limits::RESTORED_POINTS, self.points.per_second),
-            (limits::REPORT_BUCKET_POINTS, self.report_points.bucket),
-            (
-                limits::RESTORED_REPORT_POINTS,
-                self.report_points.per_second,
-            ),
+            (limits::BUCKET_POINTS, size(self.points.bucket)),
+            (limits::RESTORED_POINTS, size(self.points.per_second)),
+            (limits::REPORT_BUCKET_POINTS, size(reports.bucket)),
+            (limits::RESTORED_REPORT_POINTS, size(reports.per_second)),
+            (limits::LIVE_CONNECTIONS, live.connections),
+            (limits::PORTAL_SUBSCRIPTIONS, live.portal_subscriptions),
+            (limits::PING_SECONDS, live.ping.as_secs() as usize),
+            (limits::SEND_SECONDS, live.send.as_secs() as usize),
         ];
         let value = configured
             .iter()
             .find(|(configured, _)| configured.name == limit.name)
-            .map_or(limit.value, |(_, value)| value.get() as usize);
+            .map_or(limit.value, |(_, value)| *value);
         i32::try_from(value).unwrap_or(i32::MAX)
     }
 }

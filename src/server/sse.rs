@@ -6,21 +6,24 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
+use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior};
 
-use super::answer::{self, Refusal};
+use super::answer::Refusal;
 use super::app::App;
-use super::operation::{self, Prepared, Subscription};
+use super::delivery::{Delivery, Piece};
+use super::occupancy::Place;
+use super::operation::Prepared;
 use super::request_log::Notes;
 use crate::kernel::auth::Viewer;
 use crate::kernel::limits;
+use crate::kernel::progress::Position;
 
 const EVENT_STREAM: &str = "text/event-stream";
 
@@ -56,16 +59,20 @@ pub(super) fn subscribed(
     app: &Arc<App>,
     viewer: Viewer,
     prepared: Prepared,
-    headers: &HeaderMap,
+    (headers, notes): (&HeaderMap, &Notes),
 ) -> Result<Response, Refusal> {
     let last = headers.get("last-event-id");
     let last = last.and_then(|value| value.to_str().ok());
     let resume = last.filter(|id| !id.is_empty()).map(str::to_owned);
+    let seat = app.occupancy.take(Place::Stream)?;
     let expires_at = Instant::now() + viewer.time_left();
-    let subscription = operation::subscribe(app, viewer, prepared, resume)?;
-    let told = told(app.clone(), subscription, expires_at);
+    let delivery = Delivery::subscribe(app, viewer, prepared, (resume, notes.clone()))?;
     let (sender, receiver) = mpsc::channel(EVENTS);
-    app.open.spawn(tell(told, sender));
+    let telling = tell(app.clone(), delivery, expires_at, sender);
+    app.open.spawn(async move {
+        telling.await;
+        drop(seat);
+    });
     let events = stream::unfold(receiver, |mut receiver| async move {
         let event = receiver.recv().await?;
         Some((event, receiver))
@@ -74,29 +81,68 @@ pub(super) fn subscribed(
 }
 
 /// Events on their way to a client: more would only wait in memory.
-const EVENTS: usize = 4;
+const EVENTS: usize = 1;
 
-/// Hands over event after event until the stream ends, the client goes away, or does not read for too long.
-async fn tell(mut told: Told, sender: mpsc::Sender<Vec<u8>>) {
-    let patience = Duration::from_secs(limits::SEND_SECONDS.value as u64);
+/// Hands over event after event until the stream ends, the client goes away, or does not read for too long. With the
+/// token or the server it ends without the word `complete`, so that clients come back.
+async fn tell(
+    app: Arc<App>,
+    mut delivery: Delivery,
+    expires_at: Instant,
+    sender: mpsc::Sender<Bytes>,
+) {
+    let pause = app.config.ping;
+    let mut keep_alive = tokio::time::interval_at(Instant::now() + pause, pause);
+    keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (progress, mut has_begun) = (delivery.progress(), false);
+    let (stopped, expired) = (
+        app.stopping.cancelled(),
+        tokio::time::sleep_until(expires_at),
+    );
+    tokio::pin!(stopped, expired);
     loop {
         let event = tokio::select! {
+            biased;
             () = sender.closed() => return,
-            event = told.next() => event,
+            () = &mut stopped => return,
+            () = &mut expired => return,
+            piece = delivery.next() => match piece {
+                Some(piece) => of(&piece),
+                None => return,
+            },
+            () = progress.began(), if !has_begun => {
+                has_begun = true;
+                comment(delivery.position())
+            }
+            _ = keep_alive.tick() => comment(delivery.position()),
         };
-        let Some(event) = event else { return };
-        if !matches!(
-            tokio::time::timeout(patience, sender.send(event)).await,
-            Ok(Ok(()))
-        ) {
-            return;
+        let sent = tokio::time::timeout(app.config.send, sender.send(event.into()));
+        match sent.await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) => return app.env.metrics.refused_by(limits::SEND_SECONDS.name),
         }
+    }
+}
+
+/// The events for a piece.
+fn of(piece: &Piece) -> Vec<u8> {
+    match piece {
+        Piece::Next(payload, position) => event("next", *position, payload),
+        Piece::Errors(errors) => {
+            let body = json!({ "errors": errors }).to_string();
+            let mut told = event("next", None, body.as_bytes());
+            told.extend(event("complete", None, b""));
+            told
+        }
+        Piece::Complete => event("complete", None, b""),
     }
 }
 
 /// A stream of one answer.
 pub(super) fn whole(body: &[u8]) -> Response {
     let events = [event("next", None, body), event("complete", None, b"")];
+    let events = events.map(Bytes::from);
     stream_of(stream::iter(events))
 }
 
@@ -106,12 +152,12 @@ pub(super) fn refused(refusal: Refusal, notes: &Notes) -> Result<Response, Refus
         return Err(refusal);
     }
     refusal.note(notes);
-    let body = serde_json::json!({ "errors": refusal.errors() }).to_string();
+    let body = json!({ "errors": refusal.errors() }).to_string();
     Ok(whole(body.as_bytes()))
 }
 
-fn stream_of(events: impl Stream<Item = Vec<u8>> + Send + 'static) -> Response {
-    let body = Body::from_stream(events.map(|event| Ok::<_, Infallible>(Bytes::from(event))));
+fn stream_of(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    let body = Body::from_stream(events.map(Ok::<_, Infallible>));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM)),
         // Proxies that gather answers would hold events back.
@@ -123,79 +169,18 @@ fn stream_of(events: impl Stream<Item = Vec<u8>> + Send + 'static) -> Response {
     (headers, body).into_response()
 }
 
-/// A subscription as it is told.
-struct Told {
-    app: Arc<App>,
-    subscription: Subscription,
-    keep_alive: Interval,
-    expires_at: Instant,
-    has_begun: bool,
-    is_open: bool,
-}
-
-fn told(app: Arc<App>, subscription: Subscription, expires_at: Instant) -> Told {
-    let pause = Duration::from_secs(limits::PING_SECONDS.value as u64);
-    let mut keep_alive = tokio::time::interval_at(Instant::now() + pause, pause);
-    keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    Told {
-        app,
-        subscription,
-        keep_alive,
-        expires_at,
-        has_begun: false,
-        is_open: true,
-    }
-}
-
-impl Told {
-    /// The next event. The end comes with the token or the server without the word `complete`, so that clients come back.
-    async fn next(&mut self) -> Option<Vec<u8>> {
-        if !self.is_open {
-            return None;
-        }
-        let progress = self.subscription.progress.clone();
-        tokio::select! {
-            biased;
-            () = self.app.stopping.cancelled() => None,
-            () = tokio::time::sleep_until(self.expires_at) => None,
-            response = self.subscription.stream.next() => match response {
-                Some(response) => {
-                    let cursor = progress.delivered();
-                    self.is_open = !operation::ends(&response);
-                    let mut told = event("next", cursor.as_deref(), &answer::written(&response, None));
-                    if !self.is_open {
-                        told.extend(event("complete", None, b""));
-                    }
-                    Some(told)
-                }
-                None => self.end(),
-            },
-            () = progress.began(), if !self.has_begun => {
-                self.has_begun = true;
-                Some(comment(progress.position()))
-            }
-            _ = self.keep_alive.tick() => Some(comment(progress.position())),
-        }
-    }
-
-    fn end(&mut self) -> Option<Vec<u8>> {
-        self.is_open = false;
-        Some(event("complete", None, b""))
-    }
-}
-
 /// No event, but a sign of life that tells where to go on after a cut.
-fn comment(position: Option<String>) -> Vec<u8> {
-    match position {
+fn comment(position: Option<Position>) -> Vec<u8> {
+    match position.map(Position::encode) {
         Some(cursor) => format!(": \nid: {cursor}\n\n").into_bytes(),
         None => b": \n\n".to_vec(),
     }
 }
 
 /// One event. JSON has no line feeds outside of texts, where they are escaped.
-fn event(name: &str, id: Option<&str>, data: &[u8]) -> Vec<u8> {
+fn event(name: &str, position: Option<Position>, data: &[u8]) -> Vec<u8> {
     let mut event = format!("event: {name}\n").into_bytes();
-    if let Some(id) = id {
+    if let Some(id) = position.map(Position::encode) {
         event.extend_from_slice(format!("id: {id}\n").as_bytes());
     }
     event.extend_from_slice(b"data: ");

@@ -1,7 +1,6 @@
 //! The feed: a portal's events in order. A cursor is (name of the feed, position), independent of filter and kinds.
 
 use async_graphql::Context;
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement};
 
 use crate::classify::{System, canonical_object_type};
@@ -11,6 +10,7 @@ use crate::kernel::connection::{Connection, wants_total};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 use crate::kernel::page::{self, Page, TotalCount};
+use crate::kernel::progress::Position;
 use crate::kernel::text::like_pattern;
 use crate::portals::PortalRow;
 use crate::portals::api::Portal;
@@ -20,19 +20,7 @@ use crate::sync_errors::list;
 use crate::sync_errors::records;
 use crate::sync_errors::tables::{sync_error_events, sync_errors};
 
-const VERSION: u8 = 1;
-const CURSOR_BYTES: usize = 17;
-
-/// The cursor of a position, opaque to clients.
-pub fn cursor(epoch: i64, sequence: i64) -> String {
-    let mut bytes = Vec::with_capacity(CURSOR_BYTES);
-    bytes.push(VERSION);
-    bytes.extend(epoch.to_be_bytes());
-    bytes.extend(sequence.to_be_bytes());
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// The position of a cursor of this feed; CURSOR_EXPIRED for one of another feed or ahead of this one.
+/// The sequence of a cursor of this feed; CURSOR_EXPIRED for one of another feed or ahead of this one.
 pub(super) fn position(text: &str, row: &PortalRow) -> Result<i64> {
     let refused = || {
         Error::BadUserInput(
@@ -40,21 +28,7 @@ pub(super) fn position(text: &str, row: &PortalRow) -> Result<i64> {
                 .into(),
         )
     };
-    let bytes = BASE64_URL_SAFE_NO_PAD
-        .decode(text)
-        .ok()
-        .filter(|bytes| bytes.len() == CURSOR_BYTES)
-        .ok_or_else(refused)?;
-    let number = |at: usize| {
-        bytes[at..at + 8]
-            .try_into()
-            .map(i64::from_be_bytes)
-            .map_err(|_| refused())
-    };
-    if bytes[0] != VERSION {
-        return Err(refused());
-    }
-    let (epoch, sequence) = (number(1)?, number(9)?);
+    let Position { epoch, sequence } = Position::decode(text).ok_or_else(refused)?;
     if epoch != row.epoch || !(0..=row.sequence).contains(&sequence) {
         return Err(expired());
     }
@@ -153,7 +127,7 @@ pub async fn connection(
     Ok(Connection::new(
         &page,
         events,
-        |event| event.cursor_text(),
+        |event| event.position().encode(),
         total,
     ))
 }

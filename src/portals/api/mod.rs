@@ -17,6 +17,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::page::PageArguments;
 use crate::kernel::plain::Plain;
+use crate::kernel::progress::Position;
 use crate::kernel::scalars::{Instant, Url};
 use crate::portals::store::{self, PortalRow};
 use crate::portals::{Locale, SuspensionReason, SyncState};
@@ -197,7 +198,11 @@ impl Portal {
     /// Where the portal's feed stands in the same snapshot as this answer: what `after` of `syncErrorEvents` takes to
     /// get only what changed since, with nothing missed between.
     async fn event_cursor(&self) -> String {
-        feed::cursor(self.row.epoch, self.row.sequence)
+        Position {
+            epoch: self.row.epoch,
+            sequence: self.row.sequence,
+        }
+        .encode()
     }
 
     /// The feed: what happened to the portal's errors, oldest first. CURSOR_EXPIRED when `after` is from another feed or

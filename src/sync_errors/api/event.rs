@@ -8,6 +8,7 @@ use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
+use crate::kernel::progress::Position;
 use crate::kernel::scalars::Instant;
 use crate::portals;
 use crate::sync_errors::tables::sync_error_events;
@@ -21,8 +22,11 @@ pub struct SyncErrorEvent {
 }
 
 impl SyncErrorEvent {
-    pub(in crate::sync_errors) fn cursor_text(&self) -> String {
-        feed::cursor(self.epoch, self.row.sequence)
+    pub(in crate::sync_errors) fn position(&self) -> Position {
+        Position {
+            epoch: self.epoch,
+            sequence: self.row.sequence,
+        }
     }
 
     pub(super) fn global_id(&self) -> ID {
@@ -62,7 +66,7 @@ impl SyncErrorEvent {
 
     /// Its place in the feed: what `after` takes to go on behind it.
     async fn cursor(&self) -> String {
-        self.cursor_text()
+        self.position().encode()
     }
 
     /// What happened.

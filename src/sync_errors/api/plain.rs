@@ -145,7 +145,7 @@ impl Plain for SyncErrorEvent {
     fn write(&self, field: &PlainField<'_>, out: &mut Json) -> Option<()> {
         match field.name() {
             "id" => out.value(self.global_id().as_str()),
-            "cursor" => out.value(self.cursor_text()),
+            "cursor" => out.value(self.position().encode()),
             "kind" => out.value(Named(self.row.kind)),
             "at" => out.value(Instant(self.row.occurred_at)),
             "status" => out.value(Named(self.row.status)),

@@ -9,7 +9,6 @@ use super::{CategorySummary, SyncErrorEvent, SyncErrorEventFilter, SyncErrorEven
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::plain::Shared;
 use crate::portals::{scope_of, unknown_portal};
 use crate::sync_errors::live::{Live, streams};
 
@@ -42,7 +41,7 @@ impl LiveSubscription {
             desc = "Only events behind this cursor: an `eventCursor` or the cursor of an event. Null: from now on."
         )]
         after: Option<String>,
-    ) -> Result<impl Stream<Item = async_graphql::Result<Shared<SyncErrorEvent>>> + use<>> {
+    ) -> Result<impl Stream<Item = async_graphql::Result<SyncErrorEvent>> + use<>> {
         let (live, call, scope) = parts(ctx, hub_id.as_ref())?;
         let arguments = streams::EventsArguments {
             kinds,

@@ -1,7 +1,6 @@
 //! Entries of the feed with the errors that they are about, read together.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Order, Query};
 use uuid::Uuid;
@@ -10,7 +9,6 @@ use crate::classify::{System, canonical_object_type};
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
-use crate::kernel::plain::Written;
 use crate::kernel::text::fold;
 use crate::sync_errors::SyncErrorEventKind;
 use crate::sync_errors::api::SyncErrorEventFilter;
@@ -24,8 +22,6 @@ pub(super) struct Entry {
     pub(super) row: sync_error_events::Model,
     /// Absent when it does not exist any more.
     pub(super) error: Option<sync_errors::Model>,
-    /// What was written of it, for all subscribers.
-    pub(super) written: Arc<Written>,
 }
 
 /// The next entries behind a position, oldest first.
@@ -53,7 +49,6 @@ pub(super) async fn entries(
         errors.into_iter().map(|row| (row.id, row)).collect();
     let entry = |row: sync_error_events::Model| Entry {
         error: errors.get(&row.error_id).cloned(),
-        written: Arc::default(),
         row,
     };
     Ok(rows.into_iter().map(entry).collect())

@@ -13,49 +13,50 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::limits;
 use crate::portals;
 use tail::Tail;
 
 /// The watched portals of a server.
 pub struct Live {
     env: Env,
+    stopping: CancellationToken,
+    open: TaskTracker,
     tails: Mutex<HashMap<i64, Weak<Tail>>>,
 }
 
 impl Live {
-    /// Watches nothing yet.
-    pub fn new(env: Env) -> Self {
+    /// Watches nothing yet. What runs for it is tracked, and ends with the server.
+    pub fn new(env: Env, stopping: CancellationToken, open: TaskTracker) -> Self {
         Self {
             env,
+            stopping,
+            open,
             tails: Mutex::default(),
         }
     }
 
     /// The tail of a portal: the one that its other subscribers share, or a new one. `None` when the portal does not
-    /// exist. Refuses more subscribers than a portal may have.
+    /// exist.
     async fn tail(&self, scope: &Scope<Read>) -> Result<Option<Arc<Tail>>> {
         let known = self.known(scope.hub_id())?;
-        let tail = match known {
-            Some(tail) => tail,
-            None => {
-                let Some(tail) = Tail::start(&self.env, scope).await? else {
-                    return Ok(None);
-                };
-                self.share(scope.hub_id(), tail)?
-            }
-        };
-        let limit = limits::PORTAL_SUBSCRIPTIONS;
-        if Arc::strong_count(&tail) > limit.value + 1 {
-            return Err(Error::RateLimited(format!(
-                "A portal has at most {} {} on one server ({}). End some, or come back later.",
-                limit.value, limit.unit, limit.name
-            )));
+        if known.is_some() {
+            return Ok(known);
         }
-        Ok(Some(tail))
+        // Before looking: what is committed from now on rings.
+        let ring = self.env.wake.listen(scope.hub_id());
+        let Some(tail) = Tail::start(&self.env, scope).await? else {
+            return Ok(None);
+        };
+        let (env, stopping) = (self.env.clone(), self.stopping.clone());
+        let follow = tail::follow(Arc::downgrade(&tail), env, ring, stopping);
+        self.open.spawn(follow);
+        Ok(Some(self.share(scope.hub_id(), tail)?))
     }
 
     fn known(&self, hub_id: i64) -> Result<Option<Arc<Tail>>> {

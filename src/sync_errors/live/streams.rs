@@ -13,7 +13,7 @@ use crate::classify::SyncErrorCategory;
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
-use crate::kernel::plain::Shared;
+use crate::kernel::progress::Position;
 use crate::portals::api::Portal;
 use crate::portals::{PortalRow, unknown_portal};
 use crate::sync_errors::SyncErrorEventKind;
@@ -40,7 +40,7 @@ pub async fn events(
     call: Arc<Call>,
     scope: Scope<Read>,
     arguments: EventsArguments,
-) -> Result<impl Stream<Item = Result<Shared<SyncErrorEvent>>> + use<>> {
+) -> Result<impl Stream<Item = Result<SyncErrorEvent>> + use<>> {
     feed::check(&arguments.filter)?;
     let (portal, tail) = watched(live, &call, scope).await?;
     let after = call.progress.resumes_after().or(arguments.after.as_deref());
@@ -106,11 +106,12 @@ struct Events {
 
 impl Events {
     /// Waits for the next event; the end only when the tail ends.
-    async fn next(&mut self) -> Result<Option<Shared<SyncErrorEvent>>> {
+    async fn next(&mut self) -> Result<Option<SyncErrorEvent>> {
         loop {
-            self.call
-                .progress
-                .reached(feed::cursor(self.portal.row.epoch, self.cursor));
+            self.call.progress.reached(Position {
+                epoch: self.portal.row.epoch,
+                sequence: self.cursor,
+            });
             if let Some(entry) = self.ready.pop_front() {
                 if !entry.matches(&self.kinds, &self.filter) {
                     self.cursor = entry.row.sequence;
@@ -118,17 +119,15 @@ impl Events {
                 }
                 self.cursor = entry.row.sequence;
                 let event = self.event(&entry);
-                self.call.progress.sent(event.cursor_text());
-                return Ok(Some(Shared {
-                    object: event,
-                    written: entry.written.clone(),
-                }));
+                self.call.progress.sent(event.position());
+                return Ok(Some(event));
             }
             self.head.mark_unchanged();
             match self.tail.after(self.cursor, READ_ENTRIES as usize) {
                 Found::Entries(entries) => self.ready = entries.into(),
                 Found::Behind => self.read().await?,
                 Found::Nothing => {
+                    self.call.progress.waits();
                     if self.head.changed().await.is_err() {
                         return Ok(None);
                     }

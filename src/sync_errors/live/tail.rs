@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::env::Env;
@@ -44,23 +45,18 @@ pub(super) enum Found {
 impl Tail {
     /// Starts at the present end of the feed. `None` when the portal does not exist.
     pub(super) async fn start(env: &Env, scope: &Scope<Read>) -> Result<Option<Arc<Self>>> {
-        // Before looking: what is committed from now on rings.
-        let ring = env.wake.listen(scope.hub_id());
         let snapshot = env.db.snapshot();
         let Some(row) = portals::find_in(&snapshot, scope).await? else {
             return Ok(None);
         };
-        let tail = Arc::new(Self {
+        Ok(Some(Arc::new(Self {
             scope: scope.clone(),
             window: RwLock::new(Window {
                 start: row.sequence,
                 entries: VecDeque::new(),
             }),
             head: watch::channel(row).0,
-        });
-        let follow = follow(Arc::downgrade(&tail), env.clone(), ring);
-        tokio::spawn(follow);
-        Ok(Some(tail))
+        })))
     }
 
     /// The portal, and the authority to read it.
@@ -135,9 +131,14 @@ impl Tail {
     }
 }
 
-/// Follows the feed for as long as anybody holds the tail.
-async fn follow(tail: Weak<Tail>, env: Env, mut ring: watch::Receiver<u64>) {
-    loop {
+/// Follows the feed for as long as anybody holds the tail, or until the server stops; what it reads, it reads to the end.
+pub(super) async fn follow(
+    tail: Weak<Tail>,
+    env: Env,
+    mut ring: watch::Receiver<u64>,
+    stopping: CancellationToken,
+) {
+    while !stopping.is_cancelled() {
         ring.mark_unchanged();
         let Some(tail) = tail.upgrade() else { return };
         match tail.look(&env).await {
@@ -150,6 +151,7 @@ async fn follow(tail: Weak<Tail>, env: Env, mut ring: watch::Receiver<u64>) {
         }
         drop(tail);
         tokio::select! {
+            () = stopping.cancelled() => return,
             changed = ring.changed() => if changed.is_err() { return },
             // Nobody rings for a portal that nobody changes: the end of the tail has to be noticed too.
             () = tokio::time::sleep(UNWATCHED) => {}

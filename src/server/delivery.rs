@@ -1,0 +1,301 @@
+//! What an operation answers, piece by piece, the same for every transport that streams.
+//!
+//! An operation runs as a task of its own, so that a client that does not read holds up no statement of ours. A
+//! subscription of the feed that has caught up follows its group ([`super::groups`]) by position, and is then hardly
+//! more than that position; when it is too far behind it runs by itself again, from where it stands.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::answer::{self, Refusal};
+use super::app::App;
+use super::documents::Document;
+use super::groups::{Found, Group};
+use super::occupancy::{Place, Seat};
+use super::operation::{self, Prepared};
+use super::request_log::Notes;
+use super::subscription::{self, Key, Rooted, Subscription};
+use crate::kernel::auth::Viewer;
+use crate::kernel::error::Error;
+use crate::kernel::progress::{Position, Progress};
+
+/// Pieces on their way to a client: more would only wait in memory.
+const PIECES: usize = 4;
+
+/// A piece of an answer.
+pub(super) enum Piece {
+    /// An answer as JSON, and the position of the feed behind it.
+    Next(Bytes, Option<Position>),
+    /// The last piece: these errors end the operation.
+    Errors(Value),
+    /// The last piece: the operation is complete.
+    Complete,
+}
+
+enum Sent {
+    Piece(Piece),
+    /// A subscription of the feed waits for what will happen.
+    CaughtUp(Position),
+}
+
+/// An operation as it is told.
+pub(super) struct Delivery {
+    app: Arc<App>,
+    viewer: Viewer,
+    prepared: Arc<Prepared>,
+    notes: Notes,
+    phase: Phase,
+    key: Key,
+    _seat: Option<Seat>,
+}
+
+enum Phase {
+    Running(Running),
+    Following(Following),
+    Over,
+}
+
+struct Running {
+    sent: mpsc::Receiver<Sent>,
+    progress: Arc<Progress>,
+    _task: AbortOnDropHandle<()>,
+}
+
+struct Following {
+    group: Arc<Group>,
+    ring: watch::Receiver<()>,
+    position: Position,
+}
+
+impl Delivery {
+    /// Starts a subscription; with a cursor that the transport brought, behind it.
+    pub(super) fn subscribe(
+        app: &Arc<App>,
+        viewer: Viewer,
+        prepared: Prepared,
+        (resume, notes): (Option<String>, Notes),
+    ) -> Result<Self, Refusal> {
+        let rooted = subscription::rooted(&viewer, &prepared)?;
+        let seat = app.occupancy.take(Place::Portal(prepared.hub_id))?;
+        let (key, prepared) = (rooted.key, Arc::new(prepared));
+        let mut delivery = Self {
+            app: app.clone(),
+            viewer,
+            prepared,
+            notes,
+            phase: Phase::Over,
+            key,
+            _seat: Some(seat),
+        };
+        delivery.notes.outcome("ok");
+        delivery.run(rooted, resume);
+        Ok(delivery)
+    }
+
+    /// Starts a query or a mutation.
+    pub(super) fn execute(
+        app: &Arc<App>,
+        viewer: Viewer,
+        prepared: Prepared,
+        notes: Notes,
+    ) -> Self {
+        let prepared = Arc::new(prepared);
+        let running = Running::execute(app, &viewer, &prepared, notes.clone());
+        Self {
+            app: app.clone(),
+            viewer,
+            prepared,
+            notes,
+            phase: Phase::Running(running),
+            key: Key::default(),
+            _seat: None,
+        }
+    }
+
+    /// The next piece; `None` behind the last one. Nothing is lost when it is not waited for to the end.
+    pub(super) async fn next(&mut self) -> Option<Piece> {
+        loop {
+            match &mut self.phase {
+                Phase::Running(running) => match running.sent.recv().await {
+                    Some(Sent::Piece(piece)) => {
+                        if !matches!(piece, Piece::Next(..)) {
+                            self.phase = Phase::Over;
+                        }
+                        return Some(piece);
+                    }
+                    Some(Sent::CaughtUp(position)) => self.go_on(position),
+                    None => {
+                        self.phase = Phase::Over;
+                        let ended = "an operation ended without an answer";
+                        let refusal = Refusal::from(Error::Internal(ended.into()));
+                        return Some(Piece::Errors(refusal.errors()));
+                    }
+                },
+                Phase::Following(following) => {
+                    following.ring.mark_unchanged();
+                    match following.group.after(following.position) {
+                        Found::Event(position, event) => {
+                            following.position = position;
+                            return Some(Piece::Next(event, Some(position)));
+                        }
+                        Found::Nothing(position) => {
+                            following.position = position;
+                            // The sender lives as long as the group.
+                            let _ = following.ring.changed().await;
+                        }
+                        Found::Lost => {
+                            let position = following.position;
+                            self.run_from(position);
+                        }
+                    }
+                }
+                Phase::Over => return None,
+            }
+        }
+    }
+
+    /// Tells where it begins; of no use later on.
+    pub(super) fn progress(&self) -> Arc<Progress> {
+        match &self.phase {
+            Phase::Running(running) => running.progress.clone(),
+            Phase::Following(_) | Phase::Over => Arc::default(),
+        }
+    }
+
+    /// Where to go on after a cut, while nothing is on the way.
+    pub(super) fn position(&self) -> Option<Position> {
+        match &self.phase {
+            Phase::Running(running) => running.progress.position(),
+            Phase::Following(following) => match following.group.after(following.position) {
+                Found::Nothing(position) => Some(position),
+                Found::Event(..) | Found::Lost => Some(following.position),
+            },
+            Phase::Over => None,
+        }
+    }
+
+    /// Follows the group, or goes on alone where that began further on.
+    fn go_on(&mut self, position: Position) {
+        let selection = (&self.viewer, &self.prepared);
+        let from = (self.key, position);
+        match self.app.groups.join(&self.app, from, selection) {
+            Some(group) => {
+                let ring = group.ring();
+                self.phase = Phase::Following(Following {
+                    group,
+                    ring,
+                    position,
+                });
+            }
+            None => self.run_from(position),
+        }
+    }
+
+    fn run_from(&mut self, position: Position) {
+        match subscription::rooted(&self.viewer, &self.prepared) {
+            Ok(rooted) => self.run(rooted, Some(position.encode())),
+            // It was rooted before: the document is the same.
+            Err(_) => self.phase = Phase::Over,
+        }
+    }
+
+    fn run(&mut self, rooted: Rooted, resume: Option<String>) {
+        let (viewer, prepared) = (self.viewer.clone(), &self.prepared);
+        let running = subscription::start(&self.app, viewer, prepared, rooted, resume);
+        let progress = running.progress.clone();
+        let (sender, sent) = mpsc::channel(PIECES);
+        let (app, notes) = (self.app.clone(), self.notes.clone());
+        let document = prepared.document.clone();
+        let task = self.app.open.spawn(async move {
+            // Refused only when nobody hears it any more.
+            let _ = stream(&app, &document, running, (&sender, &notes)).await;
+        });
+        self.phase = Phase::Running(Running {
+            sent,
+            progress,
+            _task: AbortOnDropHandle::new(task),
+        });
+    }
+}
+
+impl Running {
+    fn execute(app: &Arc<App>, viewer: &Viewer, prepared: &Arc<Prepared>, notes: Notes) -> Self {
+        let (sender, sent) = mpsc::channel(PIECES);
+        let (open, app) = (&app.open, app.clone());
+        let (viewer, prepared) = (viewer.clone(), prepared.clone());
+        let task = open.spawn(async move {
+            for piece in executed(&app, viewer, &prepared, &notes).await {
+                let _ = sender.send(Sent::Piece(piece)).await;
+            }
+        });
+        Self {
+            sent,
+            progress: Arc::default(),
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+}
+
+/// Sends each answer until the subscription ends or has caught up.
+async fn stream(
+    app: &App,
+    document: &Arc<Document>,
+    mut running: Subscription,
+    (sender, notes): (&mpsc::Sender<Sent>, &Notes),
+) -> Result<(), mpsc::error::SendError<Sent>> {
+    let progress = running.progress.clone();
+    loop {
+        let response = tokio::select! {
+            biased;
+            response = running.stream.next() => response,
+            position = progress.caught_up() => match position {
+                Some(position) => {
+                    app.documents.keep(document);
+                    return sender.send(Sent::CaughtUp(position)).await;
+                }
+                None => continue,
+            },
+        };
+        let position = progress.delivered();
+        let piece = match response {
+            Some(response) if subscription::ends(&response) => {
+                answer::note(&response, notes);
+                let errors: Vec<Value> = answer::errors(&response);
+                Piece::Errors(json!(errors))
+            }
+            Some(response) => {
+                app.documents.keep(document);
+                Piece::Next(answer::written(&response, None).into(), position)
+            }
+            None => Piece::Complete,
+        };
+        let is_last = !matches!(piece, Piece::Next(..));
+        sender.send(Sent::Piece(piece)).await?;
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// The pieces of a query or a mutation.
+async fn executed(app: &App, viewer: Viewer, prepared: &Prepared, notes: &Notes) -> Vec<Piece> {
+    let executed = match operation::execute(app, notes, viewer, prepared).await {
+        Ok(executed) => executed,
+        Err(refusal) => {
+            refusal.note(notes);
+            return vec![Piece::Errors(refusal.errors())];
+        }
+    };
+    answer::note(&executed.response, notes);
+    if operation::is_refused(&executed.response) {
+        let errors: Vec<Value> = answer::errors(&executed.response);
+        return vec![Piece::Errors(json!(errors))];
+    }
+    let written = answer::written(&executed.response, Some(executed.cost));
+    vec![Piece::Next(written.into(), None), Piece::Complete]
+}
