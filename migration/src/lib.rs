@@ -11,13 +11,17 @@
 pub use sea_orm_migration::prelude::*;
 
 mod m0001_first_road;
+mod m0002_server_keys;
 
 /// All migrations, oldest first.
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first_road::Migration)]
+        vec![
+            Box::new(m0001_first_road::Migration),
+            Box::new(m0002_server_keys::Migration),
+        ]
     }
 }
 

@@ -127,6 +127,8 @@ limits! {
     CONNECTION_SUBSCRIPTIONS = "connectionSubscriptions", 100, "subscriptions";
     /// One message of a WebSocket.
     WEB_SOCKET_MESSAGE_BYTES = "webSocketMessageBytes", 128 * 1024, "bytes";
+    /// A ticket of `createStreamTicket`: it has to fit into an address.
+    STREAM_TICKET_BYTES = "streamTicketBytes", 6 * 1024, "bytes";
     /// Messages that a client can send at once on a WebSocket.
     SOCKET_MESSAGES = "socketMessages", 500, "messages";
     /// Messages that come back each second.

@@ -17,6 +17,7 @@ pub mod page;
 pub mod plain;
 pub mod progress;
 pub mod scalars;
+pub mod server_keys;
 pub mod text;
 pub mod tls;
 pub mod user_error;

@@ -114,6 +114,11 @@ impl Refusal {
         self.status.is_some()
     }
 
+    /// The code of the closed list.
+    pub(super) fn code(&self) -> &'static str {
+        self.answer.code
+    }
+
     /// What is wrong.
     pub(super) fn message(&self) -> &str {
         &self.answer.message

@@ -17,7 +17,9 @@ use super::graphql::{SyncHealthSchema, schema};
 use super::groups::Groups;
 use super::guard::Contract;
 use super::occupancy::Occupancy;
+use super::operation::Guarded;
 use super::throttle::Throttle;
+use super::ticket::Tickets;
 use super::{graphiql, http, layers, ndjson, request_log};
 use crate::kernel::auth::Verifier;
 use crate::kernel::config::{Config, LiveConfig};
@@ -37,8 +39,8 @@ pub(super) struct App {
     pub(super) schema: SyncHealthSchema,
     /// Executes documents that were checked before.
     pub(super) valid_schema: SyncHealthSchema,
-    pub(super) contract: Contract,
-    pub(super) documents: Documents,
+    pub(super) guarded: Arc<Guarded>,
+    pub(super) tickets: Arc<Tickets>,
     pub(super) throttle: Throttle,
     pub(super) operation_timeout: Duration,
     pub(super) config: LiveConfig,
@@ -62,16 +64,21 @@ impl App {
         };
         let (stopping, open) = (CancellationToken::new(), TaskTracker::new());
         let live = Arc::new(Live::new(env.clone(), stopping.clone(), open.clone()));
-        let schema = schema(config, ValidationMode::Strict, live.clone());
-        let contract = async_graphql::parser::parse_schema(schema.sdl())
+        let contract = async_graphql::parser::parse_schema(super::graphql::sdl())
             .map_err(|error| Error::Internal(error.to_string()))?;
+        let guarded = Arc::new(Guarded {
+            contract: Contract::of(&contract),
+            documents: Documents::new(config.trusted_documents.as_deref())?,
+        });
+        let tickets = Arc::new(Tickets::new(guarded.clone(), config.auth.leeway));
+        let schema = |mode| schema(config, mode, (live.clone(), tickets.clone()));
         Ok(Self {
             env,
             verifier: Verifier::new(&config.auth).await?,
-            schema,
-            valid_schema: super::graphql::schema(config, ValidationMode::Fast, live.clone()),
-            contract: Contract::of(&contract),
-            documents: Documents::new(config.trusted_documents.as_deref())?,
+            schema: schema(ValidationMode::Strict),
+            valid_schema: schema(ValidationMode::Fast),
+            guarded,
+            tickets,
             throttle: Throttle::new(config),
             operation_timeout: config.operation_timeout,
             config: config.live,

@@ -17,7 +17,7 @@ use super::app::App;
 use super::documents::Document;
 use super::groups::{Found, Group};
 use super::occupancy::{Place, Seat};
-use super::operation::{self, Prepared};
+use super::operation::{self, Checked, Prepared};
 use super::request_log::Notes;
 use super::subscription::{self, Key, Rooted, Subscription};
 use crate::kernel::auth::Viewer;
@@ -45,13 +45,19 @@ enum Sent {
 
 /// An operation as it is told.
 pub(super) struct Delivery {
+    phase: Phase,
+    /// Of a subscription only.
+    source: Option<Source>,
+}
+
+/// What a subscription goes on with, wherever it stands.
+struct Source {
     app: Arc<App>,
     viewer: Viewer,
-    prepared: Arc<Prepared>,
+    operation: Arc<Checked>,
     notes: Notes,
-    phase: Phase,
     key: Key,
-    _seat: Option<Seat>,
+    _seat: Seat,
 }
 
 enum Phase {
@@ -80,21 +86,22 @@ impl Delivery {
         prepared: Prepared,
         (resume, notes): (Option<String>, Notes),
     ) -> Result<Self, Refusal> {
-        let rooted = subscription::rooted(&viewer, &prepared)?;
-        let seat = app.occupancy.take(Place::Portal(prepared.hub_id))?;
-        let (key, prepared) = (rooted.key, Arc::new(prepared));
-        let mut delivery = Self {
+        let operation = Arc::new(prepared.operation);
+        let rooted = subscription::rooted(&viewer, &operation)?;
+        let seat = app.occupancy.take(Place::Portal(operation.hub_id))?;
+        notes.outcome("ok");
+        let source = Source {
             app: app.clone(),
             viewer,
-            prepared,
+            operation,
             notes,
-            phase: Phase::Over,
-            key,
-            _seat: Some(seat),
+            key: rooted.key,
+            _seat: seat,
         };
-        delivery.notes.outcome("ok");
-        delivery.run(rooted, resume);
-        Ok(delivery)
+        Ok(Self {
+            phase: source.run(rooted, resume),
+            source: Some(source),
+        })
     }
 
     /// Starts a query or a mutation.
@@ -104,16 +111,20 @@ impl Delivery {
         prepared: Prepared,
         notes: Notes,
     ) -> Self {
-        let prepared = Arc::new(prepared);
-        let running = Running::execute(app, &viewer, &prepared, notes.clone());
+        let (sender, sent) = mpsc::channel(PIECES);
+        let (open, app) = (&app.open, app.clone());
+        let task = open.spawn(async move {
+            for piece in executed(&app, viewer, &prepared, &notes).await {
+                let _ = sender.send(Sent::Piece(piece)).await;
+            }
+        });
         Self {
-            app: app.clone(),
-            viewer,
-            prepared,
-            notes,
-            phase: Phase::Running(running),
-            key: Key::default(),
-            _seat: None,
+            phase: Phase::Running(Running {
+                sent,
+                progress: Arc::default(),
+                _task: AbortOnDropHandle::new(task),
+            }),
+            source: None,
         }
     }
 
@@ -181,14 +192,16 @@ impl Delivery {
 
     /// Follows the group, or goes on alone where that began further on.
     fn go_on(&mut self, position: Position) {
-        let selection = (&self.viewer, &self.prepared);
-        let from = (self.key, position);
-        match self.app.groups.join(&self.app, from, selection) {
+        let group = self.source.as_ref().and_then(|source| {
+            let selection = (&source.viewer, &source.operation);
+            let groups = &source.app.groups;
+            groups.join(&source.app, (source.key, position), selection)
+        });
+        match group {
             Some(group) => {
-                let ring = group.ring();
                 self.phase = Phase::Following(Following {
+                    ring: group.ring(),
                     group,
-                    ring,
                     position,
                 });
             }
@@ -197,47 +210,36 @@ impl Delivery {
     }
 
     fn run_from(&mut self, position: Position) {
-        match subscription::rooted(&self.viewer, &self.prepared) {
+        let source = self.source.as_ref();
+        self.phase = source.map_or(Phase::Over, |source| source.run_from(position));
+    }
+}
+
+impl Source {
+    fn run_from(&self, position: Position) -> Phase {
+        match subscription::rooted(&self.viewer, &self.operation) {
             Ok(rooted) => self.run(rooted, Some(position.encode())),
             // It was rooted before: the document is the same.
-            Err(_) => self.phase = Phase::Over,
+            Err(_) => Phase::Over,
         }
     }
 
-    fn run(&mut self, rooted: Rooted, resume: Option<String>) {
-        let (viewer, prepared) = (self.viewer.clone(), &self.prepared);
-        let running = subscription::start(&self.app, viewer, prepared, rooted, resume);
+    fn run(&self, rooted: Rooted, resume: Option<String>) -> Phase {
+        let viewer = self.viewer.clone();
+        let running = subscription::start(&self.app, viewer, &self.operation, rooted, resume);
         let progress = running.progress.clone();
         let (sender, sent) = mpsc::channel(PIECES);
         let (app, notes) = (self.app.clone(), self.notes.clone());
-        let document = prepared.document.clone();
+        let document = self.operation.document.clone();
         let task = self.app.open.spawn(async move {
             // Refused only when nobody hears it any more.
             let _ = stream(&app, &document, running, (&sender, &notes)).await;
         });
-        self.phase = Phase::Running(Running {
+        Phase::Running(Running {
             sent,
             progress,
             _task: AbortOnDropHandle::new(task),
-        });
-    }
-}
-
-impl Running {
-    fn execute(app: &Arc<App>, viewer: &Viewer, prepared: &Arc<Prepared>, notes: Notes) -> Self {
-        let (sender, sent) = mpsc::channel(PIECES);
-        let (open, app) = (&app.open, app.clone());
-        let (viewer, prepared) = (viewer.clone(), prepared.clone());
-        let task = open.spawn(async move {
-            for piece in executed(&app, viewer, &prepared, &notes).await {
-                let _ = sender.send(Sent::Piece(piece)).await;
-            }
-        });
-        Self {
-            sent,
-            progress: Arc::default(),
-            _task: AbortOnDropHandle::new(task),
-        }
+        })
     }
 }
 
@@ -255,7 +257,7 @@ async fn stream(
             response = running.stream.next() => response,
             position = progress.caught_up() => match position {
                 Some(position) => {
-                    app.documents.keep(document);
+                    app.guarded.documents.keep(document);
                     return sender.send(Sent::CaughtUp(position)).await;
                 }
                 None => continue,
@@ -269,7 +271,7 @@ async fn stream(
                 Piece::Errors(json!(errors))
             }
             Some(response) => {
-                app.documents.keep(document);
+                app.guarded.documents.keep(document);
                 Piece::Next(answer::written(&response, None).into(), position)
             }
             None => Piece::Complete,

@@ -8,6 +8,7 @@ use async_graphql::{
 };
 
 use super::service::Service;
+use super::ticket::{StreamMutations, Tickets};
 use crate::kernel::auth::{Portals, Read, VerifierConfig};
 use crate::kernel::call::Call;
 use crate::kernel::config::Config;
@@ -29,8 +30,12 @@ use crate::sync_errors::live::Live;
 pub(super) type SyncHealthSchema = Schema<Query, Mutation, LiveSubscription>;
 
 /// Builds the schema; what guards it stands before it, in `operation`.
-pub(super) fn schema(config: &Config, mode: ValidationMode, live: Arc<Live>) -> SyncHealthSchema {
-    build(config, mode).data(live).finish()
+pub(super) fn schema(
+    config: &Config,
+    mode: ValidationMode,
+    (live, tickets): (Arc<Live>, Arc<Tickets>),
+) -> SyncHealthSchema {
+    build(config, mode).data(live).data(tickets).finish()
 }
 
 fn build(
@@ -200,7 +205,7 @@ async fn load(call: &Call, id: &ID) -> Result<Option<Node>> {
 
 /// Everything that can be changed. Each takes `input` and answers `userErrors` for what it refuses.
 #[derive(MergedObject, Default)]
-pub struct Mutation(PortalMutations, ReportMutations);
+pub struct Mutation(PortalMutations, StreamMutations, ReportMutations);
 
 /// Who the token is, and what it may do.
 #[derive(SimpleObject)]

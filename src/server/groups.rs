@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::answer;
 use super::app::App;
-use super::operation::Prepared;
+use super::operation::Checked;
 use super::subscription::{self, Key, Subscription};
 use crate::kernel::auth::Viewer;
 use crate::kernel::progress::Position;
@@ -64,7 +64,7 @@ impl Groups {
         &self,
         app: &Arc<App>,
         (key, position): (Key, Position),
-        (viewer, prepared): (&Viewer, &Arc<Prepared>),
+        (viewer, operation): (&Viewer, &Arc<Checked>),
     ) -> Option<Arc<Group>> {
         let mut groups = self.0.lock().ok()?;
         if let Some(group) = groups.get(&key).and_then(Weak::upgrade) {
@@ -77,7 +77,7 @@ impl Groups {
             }
         }
         groups.retain(|_, group| group.strong_count() > 0);
-        let group = Arc::new(Group::start(app, position, viewer, prepared)?);
+        let group = Arc::new(Group::start(app, position, viewer, operation)?);
         groups.insert(key, Arc::downgrade(&group));
         Some(group)
     }
@@ -88,11 +88,11 @@ impl Group {
         app: &Arc<App>,
         position: Position,
         viewer: &Viewer,
-        prepared: &Prepared,
+        operation: &Checked,
     ) -> Option<Self> {
-        let rooted = subscription::rooted(viewer, prepared).ok()?;
+        let rooted = subscription::rooted(viewer, operation).ok()?;
         let from = Some(position.encode());
-        let running = subscription::start(app, viewer.clone(), prepared, rooted, from);
+        let running = subscription::start(app, viewer.clone(), operation, rooted, from);
         let kept = Arc::new(Kept {
             window: Mutex::new(Window::at(position)),
             ring: watch::channel(()).0,

@@ -78,25 +78,22 @@ async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
     let accepts = Accepts::of(&headers);
     let stream = Accepted::of(&headers);
     let answered = async {
-        let viewer = viewer(&app, &headers, &notes).await?;
-        let request = match method {
-            Method::GET => request::from_uri(uri.query().unwrap_or_default())?,
-            Method::POST => request::from_body(&headers, body).await?,
-            _ => {
-                return Err(Refusal::status(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "Use POST, or GET for queries.",
-                ));
+        let (viewer, request) = match request::ticket(&method, &uri) {
+            Some(ticket) => app.tickets.redeem(&app.env, &ticket).await?,
+            None => {
+                let viewer = viewer(&app, &headers, &notes).await?;
+                (viewer, request::of(&method, &uri, (&headers, body)).await?)
             }
         };
+        notes.subject(viewer.subject());
         let prepared = operation::prepare(&app, &notes, &viewer, request)?;
-        if prepared.is_subscription() {
+        if prepared.operation.is_subscription() {
             if stream == Accepted::No {
                 return Err(Refusal::document("BAD_USER_INPUT", SUBSCRIPTION.into()));
             }
             return sse::subscribed(&app, viewer, prepared, (&headers, &notes));
         }
-        if method == Method::GET && !prepared.is_query() {
+        if method == Method::GET && !prepared.operation.is_query() {
             return Err(Refusal::only_queries());
         }
         let executed = operation::execute(&app, &notes, viewer, &prepared).await?;

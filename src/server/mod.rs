@@ -21,6 +21,7 @@ mod sse;
 mod subscription;
 mod telemetry;
 mod throttle;
+mod ticket;
 mod ws;
 
 pub use app::run;

@@ -11,8 +11,8 @@ use tracing::Instrument;
 
 use super::answer::Refusal;
 use super::app::App;
-use super::documents::Document;
-use super::guard::{self, Measured};
+use super::documents::{Document, Documents};
+use super::guard::{self, Contract, Measured};
 use super::request::{GraphQlRequest, Variables};
 use super::request_log::Notes;
 use super::throttle::{Exhausted, Status};
@@ -21,14 +21,26 @@ use crate::kernel::call::Call;
 use crate::kernel::error::Error;
 use crate::kernel::limits;
 
-/// An operation that may run.
-pub(super) struct Prepared {
+/// What operations are checked by.
+pub(super) struct Guarded {
+    pub(super) contract: Contract,
+    pub(super) documents: Documents,
+}
+
+/// An operation that is what it should be.
+pub(super) struct Checked {
     pub(super) document: Arc<Document>,
     pub(super) operation_name: Option<String>,
     pub(super) variables: Variables,
     /// The one portal that it is about; 0 for several, and for one that the token does not name.
     pub(super) hub_id: i64,
     ty: OperationType,
+    measured: Measured,
+}
+
+/// An operation that may run.
+pub(super) struct Prepared {
+    pub(super) operation: Checked,
     cost: Cost,
 }
 
@@ -45,7 +57,7 @@ pub(super) struct Cost {
     pub(super) status: Status,
 }
 
-impl Prepared {
+impl Checked {
     pub(super) fn is_query(&self) -> bool {
         self.ty == OperationType::Query
     }
@@ -55,36 +67,48 @@ impl Prepared {
     }
 }
 
-/// Finds the operation of a request, measures it and takes its cost from the bucket.
+impl Guarded {
+    /// Finds the operation of a request and measures it.
+    pub(super) fn check(
+        &self,
+        notes: &Notes,
+        viewer: &Viewer,
+        request: GraphQlRequest,
+    ) -> Result<Checked, Refusal> {
+        let document = self.documents.find(&request)?;
+        let operation = operation(&document.parsed, request.operation_name.as_deref())?;
+        let ty = operation.ty;
+        notes.operation(match ty {
+            OperationType::Query => "query",
+            OperationType::Mutation => "mutation",
+            OperationType::Subscription => "subscription",
+        });
+        let mut variables = request.variables.unwrap_or_default();
+        complete(operation, &mut variables);
+        let measured = guard::measure(&self.contract, &document.parsed, operation, &variables)?;
+        notes.cost(measured.cost);
+        self.contract.check_variables(operation, &variables)?;
+        Ok(Checked {
+            operation_name: request.operation_name.filter(|name| !name.is_empty()),
+            variables,
+            hub_id: portal_of(viewer, &measured.portals),
+            ty,
+            measured,
+            document,
+        })
+    }
+}
+
+/// Checks the operation of a request and takes its cost from the bucket.
 pub(super) fn prepare(
     app: &App,
     notes: &Notes,
     viewer: &Viewer,
     request: GraphQlRequest,
 ) -> Result<Prepared, Refusal> {
-    let document = app.documents.find(&request)?;
-    let operation = operation(&document.parsed, request.operation_name.as_deref())?;
-    let ty = operation.ty;
-    notes.operation(match ty {
-        OperationType::Query => "query",
-        OperationType::Mutation => "mutation",
-        OperationType::Subscription => "subscription",
-    });
-    let mut variables = request.variables.unwrap_or_default();
-    complete(operation, &mut variables);
-    let measured = guard::measure(&app.contract, &document.parsed, operation, &variables)?;
-    notes.cost(measured.cost);
-    app.contract.check_variables(operation, &variables)?;
-    let hub_id = portal_of(viewer, &measured.portals);
-    let cost = spend(app, viewer, hub_id, &measured)?;
-    Ok(Prepared {
-        document,
-        operation_name: request.operation_name.filter(|name| !name.is_empty()),
-        variables,
-        hub_id,
-        ty,
-        cost,
-    })
+    let operation = app.guarded.check(notes, viewer, request)?;
+    let cost = spend(app, viewer, &operation)?;
+    Ok(Prepared { operation, cost })
 }
 
 /// Puts in the defaults of variables that were left out: they cost as much as values that were sent.
@@ -107,7 +131,8 @@ pub(super) async fn execute(
     viewer: Viewer,
     prepared: &Prepared,
 ) -> Result<Executed, Refusal> {
-    let document = &prepared.document;
+    let operation = &prepared.operation;
+    let document = &operation.document;
     let call = Arc::new(Call {
         viewer,
         snapshot: app.env.db.snapshot(),
@@ -116,9 +141,9 @@ pub(super) async fn execute(
         progress: Arc::default(),
     });
     let mut execution = Request::new("")
-        .variables(to_graphql(prepared.variables.clone()))
+        .variables(to_graphql(operation.variables.clone()))
         .data(call.clone());
-    execution.operation_name = prepared.operation_name.clone();
+    execution.operation_name = operation.operation_name.clone();
     execution.set_parsed_query(document.parsed.clone());
     // The rules of validation look at the document alone, once the variables have been checked.
     let schema = if document.is_valid() {
@@ -133,7 +158,7 @@ pub(super) async fn execute(
     notes.statements(call.snapshot.statement_count());
     let response = executed.map_err(|_| too_slow(app.operation_timeout))?;
     if !is_refused(&response) {
-        app.documents.keep(document);
+        app.guarded.documents.keep(document);
     }
     Ok(Executed {
         response,
@@ -161,13 +186,14 @@ fn too_slow(limit: Duration) -> Error {
 }
 
 /// Takes the cost from the bucket of the viewer and the portal that the operation is about.
-fn spend(app: &App, viewer: &Viewer, hub_id: i64, measured: &Measured) -> Result<Cost, Refusal> {
+fn spend(app: &App, viewer: &Viewer, operation: &Checked) -> Result<Cost, Refusal> {
+    let measured = &operation.measured;
     let buckets = if measured.is_report {
         &app.throttle.reports
     } else {
         &app.throttle.operations
     };
-    let spender = (Arc::from(viewer.subject()), hub_id);
+    let spender = (Arc::from(viewer.subject()), operation.hub_id);
     match buckets.spend(&spender, measured.cost) {
         Ok(status) => Ok(Cost {
             requested: measured.cost,

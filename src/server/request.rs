@@ -1,7 +1,7 @@
 //! What a client sends, read from a body or from an address.
 
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use serde::Deserialize;
 
 use super::answer::Refusal;
@@ -43,8 +43,32 @@ pub(super) struct PersistedQuery {
     pub(super) sha256_hash: String,
 }
 
+/// Reads what a client sends by the method that it uses.
+pub(super) async fn of(
+    method: &Method,
+    uri: &Uri,
+    (headers, body): (&HeaderMap, Body),
+) -> Result<GraphQlRequest, Refusal> {
+    match *method {
+        Method::GET => from_uri(uri.query().unwrap_or_default()),
+        Method::POST => from_body(headers, body).await,
+        _ => {
+            let message = "Use POST, or GET for queries.";
+            Err(Refusal::status(StatusCode::METHOD_NOT_ALLOWED, message))
+        }
+    }
+}
+
+/// The ticket of `GET /graphql?ticket=…`.
+pub(super) fn ticket(method: &Method, uri: &Uri) -> Option<String> {
+    let query = uri.query().filter(|_| *method == Method::GET)?;
+    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
+    let (_, ticket) = parameters.find(|(name, _)| name == "ticket")?;
+    Some(ticket.into_owned())
+}
+
 /// Reads the parameters of `GET /graphql?…`.
-pub(super) fn from_uri(query: &str) -> Result<GraphQlRequest, Refusal> {
+fn from_uri(query: &str) -> Result<GraphQlRequest, Refusal> {
     let malformed = |what: &str| {
         Refusal::status(
             StatusCode::BAD_REQUEST,
@@ -72,7 +96,7 @@ pub(super) fn from_uri(query: &str) -> Result<GraphQlRequest, Refusal> {
 }
 
 /// Reads the body of `POST /graphql`.
-pub(super) async fn from_body(headers: &HeaderMap, body: Body) -> Result<GraphQlRequest, Refusal> {
+async fn from_body(headers: &HeaderMap, body: Body) -> Result<GraphQlRequest, Refusal> {
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::answer::Refusal;
 use super::app::App;
 use super::guard;
-use super::operation::{self, Prepared};
+use super::operation::{self, Checked};
 use crate::kernel::auth::Viewer;
 use crate::kernel::call::Call;
 use crate::kernel::progress::Progress;
@@ -32,28 +32,28 @@ pub(super) struct Subscription {
 }
 
 /// Puts the root field in its place; refuses none, several, and those of introspection.
-pub(super) fn rooted(viewer: &Viewer, prepared: &Prepared) -> Result<Rooted, Refusal> {
-    let name = prepared.operation_name.as_deref();
-    let (text, parsed) = (&prepared.document.text, &prepared.document.parsed);
+pub(super) fn rooted(viewer: &Viewer, operation: &Checked) -> Result<Rooted, Refusal> {
+    let name = operation.operation_name.as_deref();
+    let (text, parsed) = (&operation.document.text, &operation.document.parsed);
     let document = guard::with_single_root(parsed, name)?;
     let begins = guard::beginning(&document, name, text);
-    let key = key(viewer, prepared, begins.as_deref());
+    let key = key(viewer, operation, begins.as_deref());
     Ok(Rooted { document, key })
 }
 
 /// `begins` is the variable that says nothing but where a subscription begins: those that began at different places
 /// select the same.
-fn key(viewer: &Viewer, prepared: &Prepared, begins: Option<&str>) -> Key {
+fn key(viewer: &Viewer, operation: &Checked, begins: Option<&str>) -> Key {
     let mut hash = Sha256::new();
     let mut part = |text: &str| {
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text.as_bytes());
     };
-    part(&prepared.hub_id.to_string());
+    part(&operation.hub_id.to_string());
     part(&viewer.scopes().join(" "));
-    part(&prepared.document.text);
-    part(prepared.operation_name.as_deref().unwrap_or_default());
-    let variables = prepared.variables.iter();
+    part(&operation.document.text);
+    part(operation.operation_name.as_deref().unwrap_or_default());
+    let variables = operation.variables.iter();
     for (name, value) in variables.filter(|(name, _)| begins != Some(name)) {
         part(name);
         part(&value.to_string());
@@ -65,7 +65,7 @@ fn key(viewer: &Viewer, prepared: &Prepared, begins: Option<&str>) -> Key {
 pub(super) fn start(
     app: &Arc<App>,
     viewer: Viewer,
-    prepared: &Prepared,
+    operation: &Checked,
     rooted: Rooted,
     resume: Option<String>,
 ) -> Subscription {
@@ -74,14 +74,14 @@ pub(super) fn start(
         viewer,
         snapshot: app.env.db.snapshot(),
         env: app.env.clone(),
-        is_mergeless: prepared.document.is_mergeless(),
+        is_mergeless: operation.document.is_mergeless(),
         progress: progress.clone(),
     });
-    let variables = operation::to_graphql(prepared.variables.clone());
+    let variables = operation::to_graphql(operation.variables.clone());
     let mut execution = Request::new("").variables(variables).data(call.clone());
-    execution.operation_name = prepared.operation_name.clone();
+    execution.operation_name = operation.operation_name.clone();
     execution.set_parsed_query(rooted.document);
-    let schema = match prepared.document.is_valid() {
+    let schema = match operation.document.is_valid() {
         true => &app.valid_schema,
         false => &app.schema,
     };

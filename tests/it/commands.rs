@@ -103,6 +103,12 @@ fn token_signs() {
 pub struct Running(std::process::Child);
 
 impl Running {
+    /// Ends it by SIGKILL, as a crash does.
+    pub fn kill(&mut self) {
+        self.0.kill().expect("a process");
+        self.0.wait().expect("its end");
+    }
+
     /// Ends it by SIGTERM, as an operator does; it has to end well.
     pub async fn stop(&mut self) {
         let stopped = Command::new("kill")
@@ -117,14 +123,20 @@ impl Running {
 
 /// Serves a SQLite file in the folder and waits until it is ready; answers its address too.
 pub async fn serve(folder: &tempfile::TempDir, arguments: &[&str]) -> (Running, String) {
-    sync_health::kernel::tls::choose_provider();
-    let address = free_address();
     let database = format!("sqlite://{}", folder.path().join("s.db").display());
+    let address = free_address();
+    let running = serve_at(&address, &database, arguments).await;
+    (running, format!("http://{address}"))
+}
+
+/// Serves a database at an address and waits until it is ready.
+pub async fn serve_at(address: &str, database_url: &str, arguments: &[&str]) -> Running {
+    sync_health::kernel::tls::choose_provider();
     let child = command(&["serve"])
         .args(arguments)
         .envs([
-            ("SYNC_HEALTH_LISTEN", address.as_str()),
-            ("SYNC_HEALTH_DATABASE_URL", &database),
+            ("SYNC_HEALTH_LISTEN", address),
+            ("SYNC_HEALTH_DATABASE_URL", database_url),
             ("SYNC_HEALTH_JWT_SECRET", SECRET),
         ])
         .stderr(Stdio::null())
@@ -137,7 +149,7 @@ pub async fn serve(folder: &tempfile::TempDir, arguments: &[&str]) -> (Running, 
         sent.ok().filter(|answer| answer.status().is_success())
     })
     .await;
-    (running, format!("http://{address}"))
+    running
 }
 
 impl Drop for Running {
@@ -147,7 +159,7 @@ impl Drop for Running {
     }
 }
 
-fn free_address() -> String {
+pub fn free_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").to_string()
 }

@@ -11,25 +11,8 @@ use serde_json::json;
 use sync_health::kernel::config::Config;
 
 use crate::harness::live::Socket;
+use crate::harness::metrics::{metrics, value};
 use crate::harness::{Server, both, engine, eventually, failure, logs, manager, reader};
-
-async fn metrics(server: &Server) -> String {
-    let response = server
-        .http
-        .get(format!("{}/metrics", server.url))
-        .send()
-        .await;
-    let response = response.expect("an answer");
-    let content_type = response.headers()["content-type"].to_str().expect("a text");
-    assert!(content_type.starts_with("application/openmetrics-text"));
-    response.text().await.expect("a text")
-}
-
-/// The value of the first line that starts so.
-fn value(metrics: &str, start: &str) -> Option<f64> {
-    let line = metrics.lines().find(|line| line.starts_with(start))?;
-    line.rsplit(' ').next()?.parse().ok()
-}
 
 both! {
     /// Requests by type and outcome, refusals by limit, ingest, classification, pools and process.

@@ -27,6 +27,11 @@ const ROOT_FIELDS: &[(&str, &str, &str)] = &[
         "mutation ($input: ReportPortalStateInput!) { reportPortalState(input: $input) { userErrors { code } } }",
         "NOT_FOUND",
     ),
+    (
+        "createStreamTicket",
+        "mutation ($input: CreateStreamTicketInput!) { createStreamTicket(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
     ("reportSyncFailures", REPORT_FAILURES, "NOT_FOUND"),
     ("reportSyncSuccesses", REPORT_SUCCESSES, "NOT_FOUND"),
 ];
@@ -83,6 +88,7 @@ both! {
             let input = |hub_id: &str| match *name {
                 "reportSyncFailures" => json!({ "hubId": hub_id, "failures": element }),
                 "reportSyncSuccesses" => json!({ "hubId": hub_id, "successes": [{ "hubspotRecord": { "recordId": "1" } }] }),
+                "createStreamTicket" => ticketed(hub_id),
                 _ => json!({ "hubId": hub_id }),
             };
             let mut answers = Vec::new();
@@ -107,7 +113,9 @@ both! {
 /// Which scopes open a root field.
 fn opened_by(field: &str) -> &'static [&'static str] {
     match field {
-        "portal" | "node" | "nodes" | "portals" => &["sync-health:read", "sync-health:manage"],
+        "portal" | "node" | "nodes" | "portals" | "createStreamTicket" => {
+            &["sync-health:read", "sync-health:manage"]
+        }
         "configurePortal" => &["sync-health:manage"],
         "reportPortalState" | "reportSyncFailures" | "reportSyncSuccesses" => {
             &["sync-health:report"]
@@ -133,6 +141,7 @@ fn asking_for(field: &str, hub_id: &str) -> Value {
         "reportSyncSuccesses" => {
             json!({ "hubId": hub_id, "successes": [{ "hubspotRecord": { "recordId": "1" } }] })
         }
+        "createStreamTicket" => ticketed(hub_id),
         _ => json!({ "hubId": hub_id }),
     };
     let id = if hub_id == "1001" {
@@ -141,6 +150,11 @@ fn asking_for(field: &str, hub_id: &str) -> Value {
         ids::FOREIGN
     };
     json!({ "hubId": hub_id, "id": id, "input": input })
+}
+
+/// A subscription to a portal.
+fn ticketed(hub_id: &str) -> Value {
+    json!({ "query": format!("subscription {{ categoriesUpdated(hubId: {}) {{ name }} }}", json!(hub_id)) })
 }
 
 /// Global ids of portals: version, kind, and the number in eight bytes.

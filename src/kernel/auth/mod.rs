@@ -2,6 +2,7 @@
 //! each store function takes the scope it needs. A forgotten check does not compile.
 
 mod key_set;
+mod ticket;
 mod token;
 mod verifier;
 
@@ -14,6 +15,7 @@ use chrono::{DateTime, Utc};
 use crate::kernel::error::{Error, Result};
 
 pub use key_set::KeySource;
+pub use ticket::{TicketedRequest, sign_ticket, verify_ticket};
 pub use token::sign;
 pub use verifier::{Verifier, VerifierConfig};
 

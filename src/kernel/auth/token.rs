@@ -22,6 +22,20 @@ pub(super) struct Claims {
 }
 
 impl Claims {
+    /// What a viewer's token says, for these portals.
+    pub(super) fn of(viewer: &Viewer, portals: &Portals) -> Self {
+        let portals = match portals {
+            Portals::All => vec!["*".into()],
+            Portals::Named(ids) => ids.iter().map(|id| (*id).into()).collect(),
+        };
+        Self {
+            sub: viewer.subject().to_owned(),
+            exp: viewer.expires_at().timestamp(),
+            scope: viewer.scopes().join(" "),
+            portals,
+        }
+    }
+
     /// Whoever the token was made for; in words what is wrong with it.
     pub(super) fn viewer(self, leeway: Duration) -> std::result::Result<Viewer, String> {
         let portals = parse_portals(&self.portals)?;

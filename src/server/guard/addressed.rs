@@ -74,7 +74,8 @@ fn is_id(key: &str) -> bool {
 
 fn named(key: &str, text: &str, found: &mut Vec<i64>) {
     if key == "hubId" {
-        found.extend(parse_hub_id(text));
+        // What is no Hub ID names no portal; 0 is none either.
+        found.push(parse_hub_id(text).unwrap_or(0));
     } else if is_id(key) {
         found.extend(GlobalId::decode(text).map(|id| id.hub_id));
     }

@@ -150,7 +150,7 @@ fn start(
 ) -> Result<Delivery, Refusal> {
     notes.subject(viewer.subject());
     let prepared = operation::prepare(app, &notes, &viewer, request)?;
-    if prepared.is_subscription() {
+    if prepared.operation.is_subscription() {
         return Delivery::subscribe(app, viewer, prepared, (None, notes));
     }
     // Whoever ends it early does not hear how it went.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::{Server, exchanges};
@@ -47,6 +47,15 @@ impl Socket {
         socket
     }
 
+    /// The status of a server that does not let it in.
+    pub async fn refused(server: &Server) -> u16 {
+        let url = format!("{}/graphql", server.url.replace("http", "ws"));
+        match connect_async(url).await {
+            Err(Error::Http(response)) => response.status().as_u16(),
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
     pub async fn init(&mut self, token: &str) {
         let payload = json!({ "Authorization": format!("Bearer {token}") });
         self.send(json!({ "type": "connection_init", "payload": payload }))
@@ -60,6 +69,31 @@ impl Socket {
     pub async fn say(&mut self, text: &str) {
         let sent = self.stream.send(Message::text(text)).await;
         sent.expect("an open socket");
+    }
+
+    /// Says something, if the other side still listens.
+    pub async fn try_say(&mut self, text: &str) -> Option<()> {
+        self.stream.send(Message::text(text)).await.ok()
+    }
+
+    /// The next message as it comes, pings too; none when the connection is over.
+    pub async fn raw(&mut self) -> Option<Value> {
+        let message = tokio::time::timeout(PATIENCE, self.stream.next()).await;
+        match message.expect("a message in time")? {
+            Ok(Message::Text(text)) => Some(serde_json::from_str(&text).expect("JSON")),
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => None,
+        }
+    }
+
+    /// The next message of an operation; none when the connection was cut off.
+    pub async fn until_cut(&mut self) -> Option<Value> {
+        loop {
+            let message = self.raw().await?;
+            if message["type"] != "ping" {
+                return Some(message);
+            }
+        }
     }
 
     pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
@@ -147,16 +181,51 @@ impl EventStream {
             request = request.header("last-event-id", id);
         }
         let response = request.send().await.expect("an answer");
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self {
+        Self::of(response, (query, variables), last_id).expect("a stream")
+    }
+
+    /// Opens a stream if the server lets it in.
+    pub async fn try_open(server: &Server, token: &str, query: &str) -> Option<Self> {
+        let url = format!("{}/graphql", server.url);
+        let request = server.http.post(url).bearer_auth(token);
+        let request = request.header("accept", "text/event-stream");
+        let response = request.json(&json!({ "query": query })).send().await;
+        Self::of(response.expect("an answer"), (query, json!({})), None)
+    }
+
+    /// Opens the stream of a ticket, as `EventSource` does.
+    pub async fn with_ticket(server: &Server, ticket: &str, last_id: Option<&str>) -> Self {
+        let url = format!("{}/graphql?ticket={ticket}", server.url);
+        let mut request = server.http.get(url).header("accept", "text/event-stream");
+        if let Some(id) = last_id {
+            request = request.header("last-event-id", id);
+        }
+        let response = request.send().await.expect("an answer");
+        Self::of(response, ("{ __typename }", json!({})), last_id).expect("a stream")
+    }
+
+    fn of(
+        response: reqwest::Response,
+        (query, variables): (&str, Value),
+        last_id: Option<&str>,
+    ) -> Option<Self> {
+        let is_stream = response.headers()["content-type"] == "text/event-stream";
+        is_stream.then(|| Self {
             bytes: response.bytes_stream().boxed(),
             rest: String::new(),
             asked: (query.into(), variables),
             last_id: last_id.map(str::to_owned),
-        }
+        })
     }
 
-    /// The next block between empty lines; none at the end.
+    /// Waits for the next block, which has to be a sign of life.
+    pub async fn sign_of_life(&mut self) {
+        let block = self.block().await.expect("a sign of life");
+        assert!(block.starts_with(':'), "{block}");
+        self.take_id(&block);
+    }
+
+    /// The next block between empty lines; none at the end, or when the connection is cut.
     async fn block(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.rest.split_once("\n\n") {
@@ -165,7 +234,7 @@ impl EventStream {
                 return Some(block);
             }
             let bytes = tokio::time::timeout(PATIENCE, self.bytes.next()).await;
-            let bytes = bytes.expect("bytes in time")?.expect("bytes");
+            let bytes = bytes.expect("bytes in time")?.ok()?;
             self.rest
                 .push_str(std::str::from_utf8(&bytes).expect("a text"));
         }

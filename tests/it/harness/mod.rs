@@ -7,7 +7,8 @@ pub mod exchanges;
 mod invariants;
 pub mod live;
 mod logs;
-mod postgres;
+pub mod metrics;
+pub mod postgres;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -57,6 +58,7 @@ macro_rules! both {
 }
 pub(crate) use both;
 pub use logs::{logs, take_error_logs};
+pub use metrics::metric;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Backend {
