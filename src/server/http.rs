@@ -91,7 +91,7 @@ async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
             if stream == Accepted::No {
                 return Err(Refusal::document("BAD_USER_INPUT", SUBSCRIPTION.into()));
             }
-            return sse::subscribed(&app, viewer, prepared, (&headers, &notes));
+            return sse::subscribed(&app, viewer, prepared, (&headers, &notes)).await;
         }
         if method == Method::GET && !prepared.operation.is_query() {
             return Err(Refusal::only_queries());

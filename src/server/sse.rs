@@ -54,8 +54,9 @@ impl Accepted {
     }
 }
 
-/// Tells of a subscription as events, behind the last one that the client heard.
-pub(super) fn subscribed(
+/// Tells of a subscription as events, behind the last one that the client heard. It is answered when the subscription
+/// has begun: what is committed after the answer is told.
+pub(super) async fn subscribed(
     app: &Arc<App>,
     viewer: Viewer,
     prepared: Prepared,
@@ -66,8 +67,10 @@ pub(super) fn subscribed(
     let resume = last.filter(|id| !id.is_empty()).map(str::to_owned);
     let seat = app.occupancy.take(Place::Stream)?;
     let expires_at = Instant::now() + viewer.time_left();
-    let delivery = Delivery::subscribe(app, viewer, prepared, (resume, notes.clone()))?;
+    let mut delivery = Delivery::subscribe(app, viewer, prepared, (resume, notes.clone()))?;
     let (sender, receiver) = mpsc::channel(EVENTS);
+    // Nothing is in the channel yet: there is room.
+    let _ = sender.try_send(first(&mut delivery).await.into());
     let telling = tell(app.clone(), delivery, expires_at, sender);
     app.open.spawn(async move {
         telling.await;
@@ -83,6 +86,16 @@ pub(super) fn subscribed(
 /// Events on their way to a client: more would only wait in memory.
 const EVENTS: usize = 1;
 
+/// The first piece, or where it begins.
+async fn first(delivery: &mut Delivery) -> Vec<u8> {
+    let progress = delivery.progress();
+    tokio::select! {
+        biased;
+        () = progress.began() => comment(progress.position()),
+        piece = delivery.next() => piece.as_ref().map_or_else(|| comment(None), of),
+    }
+}
+
 /// Hands over event after event until the stream ends, the client goes away, or does not read for too long. With the
 /// token or the server it ends without the word `complete`, so that clients come back.
 async fn tell(
@@ -94,7 +107,6 @@ async fn tell(
     let pause = app.config.ping;
     let mut keep_alive = tokio::time::interval_at(Instant::now() + pause, pause);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (progress, mut has_begun) = (delivery.progress(), false);
     let (stopped, expired) = (
         app.stopping.cancelled(),
         tokio::time::sleep_until(expires_at),
@@ -110,10 +122,6 @@ async fn tell(
                 Some(piece) => of(&piece),
                 None => return,
             },
-            () = progress.began(), if !has_begun => {
-                has_begun = true;
-                comment(delivery.position())
-            }
             _ = keep_alive.tick() => comment(delivery.position()),
         };
         let sent = tokio::time::timeout(app.config.send, sender.send(event.into()));

@@ -2,11 +2,15 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { ApolloClient, InMemoryCache, gql } from "@apollo/client";
+import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { Client, fetchExchange, subscriptionExchange } from "@urql/core";
 import { createClient as createSse } from "graphql-sse";
 import { createClient as createWs } from "graphql-ws";
 import WebSocket from "ws";
 
+import { cuttable } from "./cut.mjs";
+import { resuming } from "./resuming.mjs";
 import { report, run, tokens, tooLong, url } from "./server.mjs";
 
 const events = `subscription ($after: String, $field: String!) {
@@ -22,41 +26,78 @@ function overWebSocket(options = {}) {
   });
 }
 
-function overSse() {
-  return createSse({ url, headers: { authorization: `Bearer ${tokens.read}` } });
-}
+const soon = { retryAttempts: 20, retryWait: () => new Promise((resolve) => setTimeout(resolve, 50)) };
 
-async function cursor() {
-  const { portal } = await run(tokens.read, "{ portal { eventCursor } }");
-  return portal.eventCursor;
-}
+/** By each client: calls `hear` with every event until it is told to end. */
+const clients = {
+  "graphql-ws": (at, variables, hear) => {
+    const client = resuming(overWebSocket({ url: at.replace("http", "ws"), ...soon }));
+    const next = ({ data }) => hear(data.syncErrorEvents);
+    client.subscribe({ query: events, variables }, { next, error() {}, complete() {} });
+    return () => client.dispose();
+  },
+  "graphql-sse": (at, variables, hear) => {
+    const headers = { authorization: `Bearer ${tokens.read}` };
+    const client = resuming(createSse({ url: at, headers, ...soon, retry: soon.retryWait }));
+    const next = ({ data }) => hear(data.syncErrorEvents);
+    client.subscribe({ query: events, variables }, { next, error() {}, complete() {} });
+    return () => client.dispose();
+  },
+  "Apollo Client": (at, variables, hear) => {
+    const socket = resuming(overWebSocket({ url: at.replace("http", "ws"), ...soon }));
+    const client = new ApolloClient({ link: new GraphQLWsLink(socket), cache: new InMemoryCache() });
+    const subscription = client
+      .subscribe({ query: gql(events), variables })
+      .subscribe(({ data }) => hear(data.syncErrorEvents));
+    return () => {
+      subscription.unsubscribe();
+      return socket.dispose();
+    };
+  },
+  urql: (at, variables, hear) => {
+    const socket = resuming(overWebSocket({ url: at.replace("http", "ws"), ...soon }));
+    const forwardSubscription = ({ query, variables }) => ({
+      subscribe: (sink) => ({ unsubscribe: socket.subscribe({ query, variables }, sink) }),
+    });
+    const client = new Client({ url: at, exchanges: [fetchExchange, subscriptionExchange({ forwardSubscription })] });
+    const { unsubscribe } = client
+      .subscription(events, variables)
+      .subscribe(({ data }) => hear(data.syncErrorEvents));
+    return () => {
+      unsubscribe();
+      return socket.dispose();
+    };
+  },
+};
 
-for (const [name, connect] of [["graphql-ws", overWebSocket], ["graphql-sse", overSse]]) {
-  test(`${name} hears what happens, and after a cut what it missed`, async () => {
-    const field = `Live_${name.replace("-", "_")}__c`;
-    const first = connect();
-    const variables = { after: await cursor(), field };
-    await report([tooLong(field, `${name}-1`)]);
-    let heard;
-    for await (const { data, errors } of first.iterate({ query: events, variables })) {
-      assert.equal(errors, undefined);
-      heard = data.syncErrorEvents;
-      break;
-    }
-    assert.equal(heard.kind, "OPENED");
-    await first.dispose();
-
-    await report([tooLong(field, `${name}-2`)]);
-    await report([tooLong(field, `${name}-3`)]);
+for (const [name, connect] of Object.entries(clients)) {
+  test(`${name} hears what happens, is cut off, and resumes by itself`, { timeout: 60_000 }, async () => {
+    const field = `Live_${name.replaceAll(/[^a-z]/gi, "_")}__c`;
+    const { portal } = await run(tokens.read, "{ portal { eventCursor } }");
+    const relay = await cuttable();
     const counts = [];
-    const second = connect();
-    const resumed = { after: heard.cursor, field };
-    for await (const { data } of second.iterate({ query: events, variables: resumed })) {
-      counts.push(data.syncErrorEvents.affectedRecordCount);
-      if (counts.length === 2) break;
+    let changed = () => {};
+    const until = async (count) => {
+      while (counts.length < count) await new Promise((resolve) => (changed = resolve));
+    };
+    const end = connect(relay.url, { after: portal.eventCursor, field }, (event) => {
+      counts.push(event.affectedRecordCount);
+      changed();
+    });
+    try {
+      await report([tooLong(field, `${name}-1`)]);
+      await until(1);
+      for (const round of [2, 4]) {
+        relay.cut();
+        await report([tooLong(field, `${name}-${round}`)]);
+        await report([tooLong(field, `${name}-${round + 1}`)]);
+        await until(round + 1);
+      }
+      assert.deepEqual(counts, [1, 2, 3, 4, 5]);
+    } finally {
+      await end();
+      relay.close();
     }
-    assert.deepEqual(counts, [2, 3]);
-    await second.dispose();
   });
 }
 
@@ -82,28 +123,4 @@ test("graphql-ws with a bad token is closed with 4403 and does not try again", a
     client.subscribe({ query: "{ service { version } }" }, { next() {}, complete() {}, error() {} });
   });
   assert.equal((await closed).code, 4403);
-});
-
-test("urql subscribes through graphql-ws", async () => {
-  const socket = overWebSocket();
-  const client = new Client({
-    url,
-    exchanges: [
-      fetchExchange,
-      subscriptionExchange({
-        forwardSubscription: ({ query, variables }) => ({
-          subscribe: (sink) => ({ unsubscribe: socket.subscribe({ query, variables }, sink) }),
-        }),
-      }),
-    ],
-  });
-  const cards = await new Promise((resolve) => {
-    const query = "subscription { categoriesUpdated { id name } }";
-    const { unsubscribe } = client.subscription(query, {}).subscribe(({ data }) => {
-      resolve(data.categoriesUpdated);
-      setTimeout(() => unsubscribe());
-    });
-  });
-  assert.equal(cards.length, 8);
-  await socket.dispose();
 });

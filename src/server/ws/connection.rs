@@ -55,9 +55,9 @@ impl Connection {
     pub(super) fn overdue(&self) -> End {
         match &self.viewer {
             Some((_, expires)) if *expires <= Instant::now() => {
-                (4403, "The token has expired".into())
+                End::Here(4403, "The token has expired".into())
             }
-            _ => (4408, "Connection initialisation timeout".into()),
+            _ => End::Here(4408, "Connection initialisation timeout".into()),
         }
     }
 
@@ -75,7 +75,7 @@ impl Connection {
     /// What is answered to a message at once.
     pub(super) async fn take(&mut self, text: &str) -> Result<Option<Utf8Bytes>, End> {
         let message = serde_json::from_str(text)
-            .map_err(|_| (4400, "Invalid message received".to_owned()))?;
+            .map_err(|_| End::Here(4400, "Invalid message received".into()))?;
         match message {
             Incoming::ConnectionInit { payload } => self.init(payload.unwrap_or_default()).await,
             Incoming::Ping { payload } => Ok(Some(message::pong(payload))),
@@ -91,7 +91,7 @@ impl Connection {
     /// The token comes as `Authorization` in the payload, unless the upgrade brought it.
     async fn init(&mut self, payload: Map<String, Value>) -> Result<Option<Utf8Bytes>, End> {
         if self.is_acknowledged {
-            return Err((4429, "Too many initialisation requests".into()));
+            return Err(End::Here(4429, "Too many initialisation requests".into()));
         }
         let told = ["Authorization", "authorization"]
             .iter()
@@ -99,7 +99,7 @@ impl Connection {
         if self.viewer.is_none() || told.is_some() {
             let told = told.map(str::as_bytes);
             let verified = self.app.verifier.verify_header(told).await;
-            let viewer = verified.map_err(|error| (4403, error.answer().message))?;
+            let viewer = verified.map_err(|error| End::Here(4403, error.answer().message))?;
             self.viewer = Some(until(viewer));
         }
         self.is_acknowledged = true;
@@ -109,10 +109,13 @@ impl Connection {
     fn subscribe(&mut self, id: String, request: GraphQlRequest) -> Result<Option<Utf8Bytes>, End> {
         let viewer = self.viewer.as_ref().filter(|_| self.is_acknowledged);
         let Some((viewer, _)) = viewer else {
-            return Err((4401, "Unauthorized".into()));
+            return Err(End::Here(4401, "Unauthorized".into()));
         };
         if self.running.contains_key(&id) {
-            return Err((4409, format!("Subscriber for {id} already exists")));
+            return Err(End::Here(
+                4409,
+                format!("Subscriber for {id} already exists"),
+            ));
         }
         let limit = limits::CONNECTION_SUBSCRIPTIONS;
         if self.running.len() >= limit.value {

@@ -26,8 +26,15 @@ use connection::Connection;
 /// The protocol that is spoken here.
 pub(super) const PROTOCOL: &str = "graphql-transport-ws";
 
-/// Why a connection ends: the code and the words of the protocol.
-type End = (u16, String);
+/// Why a connection ends.
+enum End {
+    /// By the server: the code and the words of the protocol.
+    Here(u16, String),
+    /// By the client, which waits for the answer to its close.
+    There,
+    /// Nobody is there any more.
+    Gone,
+}
 
 /// What happens next on a connection.
 enum Next {
@@ -50,15 +57,16 @@ pub(super) async fn serve(
     let end = if spoken.is_some_and(|protocol| protocol == PROTOCOL) {
         speak(Connection::new(app, viewer), &mut socket).await
     } else {
-        Some((4406, "Subprotocol not acceptable".into()))
+        End::Here(4406, "Subprotocol not acceptable".into())
     };
-    if let Some(end) = end {
-        Box::pin(close(&mut socket, end)).await;
+    if !matches!(end, End::Gone) {
+        let closing = Box::pin(close(&mut socket, end));
+        let _ = tokio::time::timeout(CLOSING, closing).await;
     }
 }
 
-/// Answers why it ends; nothing where the other side is gone.
-async fn speak(mut connection: Connection, socket: &mut WebSocket) -> Option<End> {
+/// Speaks until the connection ends.
+async fn speak(mut connection: Connection, socket: &mut WebSocket) -> End {
     let app = connection.app.clone();
     let pause = app.config.ping;
     let mut ping = tokio::time::interval_at(Instant::now() + pause, pause);
@@ -70,16 +78,17 @@ async fn speak(mut connection: Connection, socket: &mut WebSocket) -> Option<End
     loop {
         let next = tokio::select! {
             biased;
-            () = &mut stopped => return Some((1012, "The server stops; come back.".into())),
-            () = &mut deadline => return Some(connection.overdue()),
+            () = &mut stopped => return End::Here(1012, "The server stops; come back.".into()),
+            () = &mut deadline => return connection.overdue(),
             next = next(&mut connection, socket, &mut ping) => next,
         };
         is_alive |= matches!(next, Next::Received(_));
         let frames = match next {
             Next::Piece(id, piece) => vec![connection.told(&id, piece)],
-            Next::Received(Some(Ok(Message::Close(_))) | None) => return None,
+            Next::Received(Some(Ok(Message::Close(_)))) => return End::There,
+            Next::Received(None) => return End::Gone,
             Next::Received(Some(Ok(_))) if messages.check().is_err() => {
-                return Some(too_many(limits::SOCKET_MESSAGES));
+                return too_many(limits::SOCKET_MESSAGES);
             }
             Next::Received(Some(Ok(Message::Text(text)))) => {
                 // What is rarely there takes no room while it is not.
@@ -88,16 +97,16 @@ async fn speak(mut connection: Connection, socket: &mut WebSocket) -> Option<End
                         deadline.as_mut().reset(connection.deadline());
                         Vec::from_iter(frame)
                     }
-                    Err(end) => return Some(end),
+                    Err(end) => return end,
                 }
             }
             Next::Received(Some(Ok(Message::Binary(_)))) => {
-                return Some((4400, "Binary messages are not understood".into()));
+                return End::Here(4400, "Binary messages are not understood".into());
             }
             Next::Received(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => Vec::new(),
-            Next::Received(Some(Err(_))) => return Some(unreadable()),
+            Next::Received(Some(Err(_))) => return unreadable(),
             // Two intervals without a word: the other side is gone.
-            Next::Tick if !is_alive => return None,
+            Next::Tick if !is_alive => return End::Gone,
             Next::Tick => {
                 is_alive = false;
                 vec![message::PING.into()]
@@ -107,10 +116,10 @@ async fn speak(mut connection: Connection, socket: &mut WebSocket) -> Option<End
             let sent = tokio::time::timeout(app.config.send, socket.send(Message::Text(frame)));
             match sent.await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return None,
+                Ok(Err(_)) => return End::Gone,
                 Err(_) => {
                     app.env.metrics.refused_by(limits::SEND_SECONDS.name);
-                    return None;
+                    return End::Gone;
                 }
             }
         }
@@ -138,7 +147,7 @@ fn messages() -> DefaultDirectRateLimiter {
 
 fn too_many(limit: Limit) -> End {
     let (value, unit, name) = (limit.value, limit.unit, limit.name);
-    (4429, format!("At most {value} {unit} ({name})"))
+    End::Here(4429, format!("At most {value} {unit} ({name})"))
 }
 
 /// A message that is too long, or none of WebSocket's; where the connection is gone, nobody hears of it.
@@ -148,19 +157,18 @@ fn unreadable() -> End {
         "A message has at most {} {} ({})",
         limit.value, limit.unit, limit.name
     );
-    (4400, reason)
+    End::Here(4400, reason)
 }
 
-async fn close(socket: &mut WebSocket, (code, reason): End) {
-    let frame = CloseFrame {
-        code,
-        reason: Utf8Bytes::from(reason),
-    };
-    let closing = async {
-        let _ = socket.send(Message::Close(Some(frame))).await;
-        // The client answers the close; what else it says is not heard.
-        while let Some(Ok(_)) = socket.next().await {}
-        let _ = SinkExt::close(socket).await;
-    };
-    let _ = tokio::time::timeout(CLOSING, closing).await;
+/// Says why, and lets the client answer; what else it says is not heard.
+async fn close(socket: &mut WebSocket, end: End) {
+    if let End::Here(code, reason) = end {
+        let reason = Utf8Bytes::from(reason);
+        let _ = socket
+            .send(Message::Close(Some(CloseFrame { code, reason })))
+            .await;
+    }
+    // The answer to a close is sent by reading on.
+    while let Some(Ok(_)) = socket.next().await {}
+    let _ = SinkExt::close(socket).await;
 }
