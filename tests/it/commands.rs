@@ -188,7 +188,8 @@ async fn demo_shows_everything() {
         for line in std::io::BufRead::lines(std::io::BufReader::new(stdout)).map_while(Result::ok) {
             lines.push_str(&line);
             lines.push('\n');
-            if line.trim_start().starts_with("-d ") {
+            // The end of the second command.
+            if line.contains("subscription {") {
                 break;
             }
         }
@@ -196,10 +197,13 @@ async fn demo_shows_everything() {
     })
     .await
     .expect("the greeting");
-    let pasted = printed
-        .split_once("curl")
-        .map(|(_, rest)| format!("curl{rest}"))
-        .expect("a curl command");
+    let mut commands = printed.split("curl").skip(1);
+    let mut pasted = || {
+        let rest = commands.next().expect("a curl command");
+        let (rest, _) = rest.split_once("}'\n").expect("its end");
+        format!("curl{rest}}}'")
+    };
+    let (pasted, live) = (pasted(), pasted());
     let all = eventually("all categories", async || {
         let answer = Command::new("sh")
             .args(["-c", &pasted])
@@ -216,6 +220,14 @@ async fn demo_shows_everything() {
     })
     .await;
     assert_eq!(all["data"]["portal"]["name"], "Nordwind Group");
+    let heard = Command::new("sh")
+        .args(["-c", &format!("{live} -s | grep -m 1 '^data: '")])
+        .output()
+        .expect("curl");
+    assert!(
+        text(&heard.stdout).contains("\"syncErrorEvents\":{\"at\":"),
+        "{heard:?}"
+    );
     assert!(
         all["data"]["portal"]["syncErrors"]["totalCount"]
             .as_u64()

@@ -101,14 +101,15 @@ impl Tail {
     /// Reads what is new; answers whether there may be more.
     async fn look(&self, env: &Env) -> Result<bool> {
         let (last, scope) = (self.sequence(), &self.scope);
-        let snapshot = env.db.snapshot();
+        let snapshot = env.db.moving();
+        let entries = entries(&snapshot, scope, last, READ_ENTRIES).await?;
+        if entries.is_empty() {
+            return Ok(false);
+        }
+        // Read behind the entries, it is not older than they are.
         let Some(row) = portals::find_in(&snapshot, scope).await? else {
             return Ok(false);
         };
-        if row.sequence == last {
-            return Ok(false);
-        }
-        let entries = entries(&snapshot, scope, last, READ_ENTRIES).await?;
         let read = entries.last().map_or(last, |entry| entry.row.sequence);
         if let Ok(mut window) = self.window.write() {
             window.entries.extend(entries.into_iter().map(Arc::new));
