@@ -126,7 +126,10 @@ both! {
 
 fn impatient(config: &mut Config) {
     config.live.send = Duration::from_millis(300);
-    config.live.ping = Duration::from_millis(100);
+}
+
+fn lively(config: &mut Config) {
+    config.live.ping = Duration::from_millis(500);
 }
 
 both! {
@@ -173,7 +176,7 @@ both! {
 }
 
 both! {
-    configure = super::impatient;
+    configure = super::lively;
     /// Both sides give signs of life: a stream its position, a socket its ping; who does not answer is given up.
     async fn signs_of_life(server) {
         let mut stream = EventStream::open(server, &reader(), EVENTS, json!({}), None).await;
