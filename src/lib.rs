@@ -3,6 +3,7 @@
 //! - [`kernel`] knows no domain: configuration, errors, tokens and scopes, databases, pages, limits, rings.
 //! - [`classify`] is pure: a raw failure becomes causes with category, type, details and signature.
 //! - [`portals`] is the tenant, its settings, and the change: one portal, one writer at a time.
+//! - [`quota`] is API calls: what limits them, what was used, what is set aside.
 //! - [`sync_errors`] is errors with their records, the reports that make them, feed, trend and subscriptions.
 //! - [`server`] puts them together: every transport hands its requests to the same steps; [`demo`] is an engine that uses nothing but the public API.
 //!
@@ -19,5 +20,6 @@ pub mod classify;
 pub mod demo;
 pub mod kernel;
 pub mod portals;
+pub mod quota;
 pub mod server;
 pub mod sync_errors;

@@ -12,6 +12,7 @@ pub use sea_orm_migration::prelude::*;
 
 mod m0001_first_road;
 mod m0002_server_keys;
+mod m0003_quota;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_first_road::Migration),
             Box::new(m0002_server_keys::Migration),
+            Box::new(m0003_quota::Migration),
         ]
     }
 }

@@ -173,7 +173,7 @@ where
                 ArrayType::Uuid,
                 "uuid",
                 Value::Uuid(Some(uuid::Uuid::nil())),
-                "",
+                "'00000000-0000-0000-0000-000000000000'",
             ),
             other => {
                 return Err(Error::Internal(format!(

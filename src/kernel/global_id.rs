@@ -25,6 +25,10 @@ pub enum Kind {
     SyncErrorEvent = 5,
     /// A change of a setting.
     PortalChange = 6,
+    /// The API calls of a portal.
+    Quota = 7,
+    /// Calls that were set aside.
+    ApiCallReservation = 8,
 }
 
 /// A decoded id.
@@ -62,6 +66,8 @@ impl GlobalId {
             (VERSION, 4) => Kind::AffectedRecord,
             (VERSION, 5) => Kind::SyncErrorEvent,
             (VERSION, 6) => Kind::PortalChange,
+            (VERSION, 7) => Kind::Quota,
+            (VERSION, 8) => Kind::ApiCallReservation,
             _ => return None,
         };
         let hub_id = i64::from_be_bytes(head[2..].try_into().ok()?);

@@ -109,6 +109,10 @@ limits! {
     CLOCK_SKEW_SECONDS = "clockSkewSeconds", 300, "seconds";
     /// Days for which a report's id is remembered.
     REPORT_ID_DAYS = "reportIdDays", 7, "days";
+    /// API calls in one report or reservation.
+    API_CALLS = "apiCalls", 1_000_000, "calls";
+    /// Seconds after which calls that were set aside are given back.
+    RESERVATION_SECONDS = "reservationSeconds", 300, "seconds";
     /// Seconds that one GraphQL operation may take.
     OPERATION_SECONDS = "operationSeconds", 30, "seconds";
     /// Points that a subject can spend on one portal at once; the configuration may set another value.

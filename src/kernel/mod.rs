@@ -18,6 +18,7 @@ pub mod plain;
 pub mod progress;
 pub mod scalars;
 pub mod server_keys;
+pub mod steps;
 pub mod text;
 pub mod tls;
 pub mod user_error;

@@ -17,6 +17,10 @@ pub enum UserErrorCode {
     OutOfRange,
     /// Nothing of this id exists in the portals that the token names.
     NotFound,
+    /// More than Salesforce allows the org.
+    AboveSalesforceLimit,
+    /// An idempotency key that another request has used.
+    IdempotencyKeyReused,
 }
 
 /// One refused part of an input.

@@ -6,6 +6,7 @@
 
 use sea_orm::sea_query::LockType;
 use sea_orm::{DatabaseTransaction, DbBackend, EntityTrait, QuerySelect};
+use uuid::Uuid;
 
 use crate::kernel::auth::{Scope, Writing};
 use crate::kernel::bulk;
@@ -14,7 +15,7 @@ use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::wake::Wake;
 use crate::portals::store;
-use crate::portals::tables::feed_heads;
+use crate::portals::tables::{feed_heads, portal_changes};
 
 /// A change of one portal under way. Dropped without [`Change::commit`], it did not happen.
 pub struct Change {
@@ -22,6 +23,7 @@ pub struct Change {
     wake: Wake,
     head: feed_heads::Model,
     moved: bool,
+    rings: bool,
     /// When it happens, read once the change is the only one: the same instant for all that it writes.
     pub now: Micros,
 }
@@ -41,6 +43,7 @@ impl Change {
             wake: env.wake.clone(),
             head,
             moved: false,
+            rings: false,
             now: env.clock.now(),
         }))
     }
@@ -84,16 +87,42 @@ impl Change {
         self.moved |= by != 0;
     }
 
+    /// Rings at the commit although the feed does not grow.
+    pub fn ring(&mut self) {
+        self.rings = true;
+    }
+
+    /// Tells in `Portal.changes` that a setting changed: its name, the value before and since.
+    pub async fn tell_setting(
+        &self,
+        by: &str,
+        (setting, old_value, new_value): (&str, Option<String>, Option<String>),
+    ) -> Result<()> {
+        let told = portal_changes::Model {
+            hub_id: self.hub_id(),
+            id: Uuid::now_v7(),
+            changed_at: self.now,
+            changed_by: by.to_owned(),
+            setting: setting.to_owned(),
+            old_value,
+            new_value,
+        };
+        bulk::insert::<portal_changes::Entity>(&self.transaction, &[told], "").await
+    }
+
     /// Makes it so: the head moves as the last statement before the commit. Then whoever waits for the portal is rung,
     /// in this process and, on PostgreSQL, in the others.
     pub async fn commit(self) -> Result<()> {
         let hub_id = self.head.hub_id;
         if self.moved {
             bulk::upsert::<feed_heads::Entity>(&self.transaction, &[self.head]).await?;
+        }
+        let rings = self.moved || self.rings;
+        if rings {
             self.wake.tell_others(&self.transaction, hub_id).await?;
         }
         self.transaction.commit().await?;
-        if self.moved {
+        if rings {
             self.wake.ring(hub_id);
         }
         Ok(())

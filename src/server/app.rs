@@ -29,6 +29,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::metrics::Metrics;
 use crate::kernel::tls;
 use crate::kernel::wake::Wake;
+use crate::quota::live::QuotaWatch;
 use crate::sync_errors::live::Live;
 
 /// What all handlers share.
@@ -71,7 +72,12 @@ impl App {
             documents: Documents::new(config.trusted_documents.as_deref())?,
         });
         let tickets = Arc::new(Tickets::new(guarded.clone(), config.auth.leeway));
-        let schema = |mode| schema(config, mode, (live.clone(), tickets.clone()));
+        let quotas = QuotaWatch::new(env.clone(), stopping.clone(), open.clone());
+        let quotas = Arc::new(quotas);
+        let schema = |mode| {
+            let shared = (live.clone(), quotas.clone(), tickets.clone());
+            schema(config, mode, shared)
+        };
         Ok(Self {
             env,
             verifier: Verifier::new(&config.auth).await?,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    Context, ID, Interface, MergedObject, Object, SDLExportOptions, Schema, SchemaBuilder,
-    SimpleObject, ValidationMode,
+    Context, ID, Interface, MergedObject, MergedSubscription, Object, SDLExportOptions, Schema,
+    SchemaBuilder, SimpleObject, ValidationMode,
 };
 
 use super::service::Service;
@@ -21,29 +21,33 @@ use crate::kernel::scalars::Instant;
 use crate::portals::api::{Portal, PortalChange, PortalListArguments, PortalOrder, list_portals};
 use crate::portals::mutations::PortalMutations;
 use crate::portals::{SyncState, scope_of};
+use crate::quota::api::{Quota, QuotaMutations, QuotaSubscription};
+use crate::quota::live::QuotaWatch;
 use crate::sync_errors::api::{
-    AffectedRecord, CategorySummary, LiveSubscription, ReportMutations, SyncError, SyncErrorEvent,
+    AffectedRecord, CategorySummary, ReportMutations, SyncError, SyncErrorEvent,
+    SyncErrorSubscription,
 };
 use crate::sync_errors::live::Live;
 
 /// The whole schema.
-pub(super) type SyncHealthSchema = Schema<Query, Mutation, LiveSubscription>;
+pub(super) type SyncHealthSchema = Schema<Query, Mutation, Subscription>;
 
 /// Builds the schema; what guards it stands before it, in `operation`.
 pub(super) fn schema(
     config: &Config,
     mode: ValidationMode,
-    (live, tickets): (Arc<Live>, Arc<Tickets>),
+    (live, quotas, tickets): (Arc<Live>, Arc<QuotaWatch>, Arc<Tickets>),
 ) -> SyncHealthSchema {
-    build(config, mode).data(live).data(tickets).finish()
+    build(config, mode)
+        .data(live)
+        .data(quotas)
+        .data(tickets)
+        .finish()
 }
 
-fn build(
-    config: &Config,
-    mode: ValidationMode,
-) -> SchemaBuilder<Query, Mutation, LiveSubscription> {
+fn build(config: &Config, mode: ValidationMode) -> SchemaBuilder<Query, Mutation, Subscription> {
     // The guard is stricter; async-graphql counts a little differently.
-    Schema::build(Query, Mutation::default(), LiveSubscription)
+    Schema::build(Query, Mutation::default(), Subscription::default())
         .limit_recursive_depth(2 * limits::SELECTION_NESTING.value)
         .validation_mode(mode)
         .data(Service::new(config))
@@ -68,6 +72,7 @@ pub enum Node {
     AffectedRecord(AffectedRecord),
     SyncErrorEvent(SyncErrorEvent),
     PortalChange(PortalChange),
+    Quota(Quota),
 }
 
 /// Everything that can be asked.
@@ -200,12 +205,24 @@ async fn load(call: &Call, id: &ID) -> Result<Option<Node>> {
         Kind::PortalChange => PortalChange::load(call, &scope, &id)
             .await?
             .map(Node::PortalChange),
+        Kind::Quota => Quota::find(call, scope).await?.map(Node::Quota),
+        // Only `reportApiUsage` asks for it.
+        Kind::ApiCallReservation => None,
     })
 }
 
 /// Everything that can be changed. Each takes `input` and answers `userErrors` for what it refuses.
 #[derive(MergedObject, Default)]
-pub struct Mutation(PortalMutations, StreamMutations, ReportMutations);
+pub struct Mutation(
+    PortalMutations,
+    QuotaMutations,
+    StreamMutations,
+    ReportMutations,
+);
+
+/// What happens now. Each operation has exactly one of these fields; it ends with the token.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(SyncErrorSubscription, QuotaSubscription);
 
 /// Who the token is, and what it may do.
 #[derive(SimpleObject)]

@@ -2,90 +2,17 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
-use sea_orm::sea_query::{ArrayType, Value};
 use sea_orm::{DbBackend, FromQueryResult, Statement};
 
 use crate::classify::SyncErrorCategory;
 use crate::kernel::call::Call;
-use crate::kernel::clock::{MINUTE, Micros};
-use crate::kernel::error::{Error, Result};
-use crate::kernel::limits;
+use crate::kernel::clock::Micros;
+use crate::kernel::error::Result;
 use crate::kernel::scalars::Instant;
+use crate::kernel::steps::{self, Span};
 use crate::portals::api::Portal;
-use crate::sync_errors::api::{Interval, TrendPoint};
-
-/// What is asked for.
-pub struct Span {
-    /// From when on.
-    pub since: Micros,
-    /// Until when, exclusive.
-    pub until: Micros,
-    /// In which steps.
-    pub interval: Interval,
-}
-
-/// The beginnings of all steps that hold a part of the span, and the end of the last.
-fn boundaries(span: &Span, zone: Tz) -> Result<Vec<Micros>> {
-    if span.since >= span.until {
-        return Err(Error::BadUserInput(
-            "since comes before until (which is exclusive).".into(),
-        ));
-    }
-    let too_many = || {
-        let limit = limits::PLOT_POINTS;
-        Error::BadUserInput(format!(
-            "At most {} {} ({}): ask for a shorter span or longer steps.",
-            limit.value, limit.unit, limit.name
-        ))
-    };
-    let length = match span.interval {
-        Interval::Minute => MINUTE,
-        Interval::FiveMinutes => 5 * MINUTE,
-        Interval::Hour => 60 * MINUTE,
-        Interval::Day => return day_boundaries(span, zone)?.ok_or_else(too_many),
-    };
-    let first = span.since - span.since.rem_euclid(length);
-    let count = (span.until - first + length - 1) / length;
-    if count > limits::PLOT_POINTS.value as i64 {
-        return Err(too_many());
-    }
-    Ok((0..=count).map(|step| first + step * length).collect())
-}
-
-/// Midnights of the zone; where a day has none (a change of the clock), the first instant that it has.
-fn day_boundaries(span: &Span, zone: Tz) -> Result<Option<Vec<Micros>>> {
-    let out_of_range =
-        || Error::BadUserInput("since and until lie in the years of the calendar.".into());
-    let start = DateTime::<Utc>::from_timestamp_micros(span.since).ok_or_else(out_of_range)?;
-    let mut day = start.with_timezone(&zone).date_naive();
-    let mut boundaries = vec![midnight(day, zone)];
-    while boundaries.last().is_some_and(|last| *last < span.until) {
-        if boundaries.len() > limits::PLOT_POINTS.value {
-            return Ok(None);
-        }
-        day = day
-            .checked_add_days(Days::new(1))
-            .ok_or_else(out_of_range)?;
-        boundaries.push(midnight(day, zone));
-    }
-    Ok(Some(boundaries))
-}
-
-fn midnight(day: NaiveDate, zone: Tz) -> Micros {
-    (0..=24)
-        .filter_map(|half_hours| day.and_hms_opt(half_hours / 2, half_hours % 2 * 30, 0))
-        .find_map(|time| zone.from_local_datetime(&time).earliest())
-        .map_or_else(
-            || {
-                day.and_time(chrono::NaiveTime::MIN)
-                    .and_utc()
-                    .timestamp_micros()
-            },
-            |at| at.timestamp_micros(),
-        )
-}
+use crate::sync_errors::api::TrendPoint;
 
 /// What the rows of one step of one card add up to.
 #[derive(Debug, FromQueryResult)]
@@ -106,7 +33,7 @@ pub async fn points(
     categories: Vec<SyncErrorCategory>,
 ) -> Result<Vec<TrendPoint>> {
     let zone: Tz = portal.row.portal.time_zone.parse().unwrap_or(Tz::UTC);
-    let boundaries = boundaries(&span, zone)?;
+    let boundaries = steps::boundaries(&span, zone)?;
     let steps: Vec<Step> = call
         .snapshot
         .all_raw(statement(
@@ -165,23 +92,7 @@ fn statement(backend: DbBackend, hub_id: i64, boundaries: &[Micros]) -> Statemen
         boundaries.first().copied().unwrap_or_default(),
         boundaries.last().copied().unwrap_or_default(),
     );
-    let starts = &boundaries[..boundaries.len().saturating_sub(1)];
-    let (steps, mut values): (String, Vec<Value>) = match backend {
-        DbBackend::Postgres => {
-            let array = Value::Array(
-                ArrayType::BigInt,
-                Some(Box::new(starts.iter().map(|at| Value::from(*at)).collect())),
-            );
-            ("SELECT at - 1, start FROM UNNEST($1::bigint[]) WITH ORDINALITY AS starts (start, at)".into(), vec![array])
-        }
-        _ => {
-            let marks: Vec<String> = (0..starts.len()).map(|at| format!("({at}, ?)")).collect();
-            (
-                format!("VALUES {}", marks.join(",")),
-                starts.iter().map(|at| Value::from(*at)).collect(),
-            )
-        }
-    };
+    let (steps, mut values) = steps::rows(backend, boundaries);
     let base = values.len();
     let mark = |position: usize| {
         if backend == DbBackend::Postgres {

@@ -13,9 +13,14 @@ const EVENTS: &str = "subscription ($hubId: ID, $kinds: [SyncErrorEventKind!]! =
     syncErrorEvents(hubId: $hubId, kinds: $kinds, filter: $filter, after: $after) { cursor kind status affectedRecordCount syncError { type title affectedRecordCount } } }";
 const CARDS: &str = "subscription ($hubId: ID) { categoriesUpdated(hubId: $hubId) { name openErrorCount affectedRecordCount } }";
 
+const QUOTA: &str = "subscription ($hubId: ID) { quotaUpdated(hubId: $hubId) { usedLast24Hours } }";
+
 /// The root fields of `Subscription`, for the table of root fields.
-pub const ROOT_FIELDS: &[(&str, &str)] =
-    &[("syncErrorEvents", EVENTS), ("categoriesUpdated", CARDS)];
+pub const ROOT_FIELDS: &[(&str, &str)] = &[
+    ("syncErrorEvents", EVENTS),
+    ("categoriesUpdated", CARDS),
+    ("quotaUpdated", QUOTA),
+];
 
 async fn event_cursor(server: &Server) -> Value {
     server.read("{ portal { eventCursor } }", json!({})).await["portal"]["eventCursor"].take()
@@ -116,8 +121,10 @@ both! {
         for (token, query, variables, code) in [
             (reader(), EVENTS, json!({ "hubId": "1002" }), "NOT_FOUND"),
             (reader(), CARDS, json!({ "hubId": "999" }), "NOT_FOUND"),
+            (reader(), QUOTA, json!({ "hubId": "999" }), "NOT_FOUND"),
             (both_scopes.clone(), EVENTS, json!({}), "FORBIDDEN"),
-            (both_scopes, CARDS, json!({}), "FORBIDDEN"),
+            (both_scopes.clone(), CARDS, json!({}), "FORBIDDEN"),
+            (both_scopes, QUOTA, json!({}), "FORBIDDEN"),
             (reader(), EVENTS, json!({ "after": "nonsense" }), "BAD_USER_INPUT"),
             (reader(), EVENTS, json!({ "after": "AQAAAAAAAAABAAAAAAAAAAE" }), "CURSOR_EXPIRED"),
             (reader(), EVENTS, json!({ "kinds": ["LOST"] }), "BAD_USER_INPUT"),

@@ -28,6 +28,21 @@ const ROOT_FIELDS: &[(&str, &str, &str)] = &[
         "NOT_FOUND",
     ),
     (
+        "setHubspotAllocation",
+        "mutation ($input: SetHubspotAllocationInput!) { setHubspotAllocation(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    (
+        "reportApiUsage",
+        "mutation ($input: ReportApiUsageInput!) { reportApiUsage(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    (
+        "reserveApiCalls",
+        "mutation ($input: ReserveApiCallsInput!) { reserveApiCalls(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    (
         "createStreamTicket",
         "mutation ($input: CreateStreamTicketInput!) { createStreamTicket(input: $input) { userErrors { code } } }",
         "NOT_FOUND",
@@ -73,12 +88,12 @@ both! {
         let (theirs, ours) = (token(&["1002"], scopes), token(&["1001"], scopes));
         let report = json!({ "input": { "failures": [failure("1", 0, json!({}))] } });
         server.data(&theirs, REPORT_FAILURES, report).await;
-        let ids = "{ portal { id categories { id } syncErrors { nodes { id affectedRecords { nodes { id } } } } syncErrorEvents { nodes { id } } } }";
+        let ids = "{ portal { id quota { id } categories { id } syncErrors { nodes { id affectedRecords { nodes { id } } } } syncErrorEvents { nodes { id } } } }";
         server.data(&theirs, "mutation { configurePortal(input: { name: \"theirs\" }) { userErrors { code } } }", json!({})).await;
         let changes = server.data(&theirs, "{ portal { changes { nodes { id } } } }", json!({})).await;
         let portal = server.data(&theirs, ids, json!({})).await["portal"].take();
         let error = &portal["syncErrors"]["nodes"][0];
-        let foreign_ids = [&portal["id"], &portal["categories"][0]["id"], &error["id"], &error["affectedRecords"]["nodes"][0]["id"], &portal["syncErrorEvents"]["nodes"][0]["id"], &changes["portal"]["changes"]["nodes"][0]["id"]];
+        let foreign_ids = [&portal["id"], &portal["quota"]["id"], &portal["categories"][0]["id"], &error["id"], &error["affectedRecords"]["nodes"][0]["id"], &portal["syncErrorEvents"]["nodes"][0]["id"], &changes["portal"]["changes"]["nodes"][0]["id"]];
         for id in foreign_ids {
             let seen = server.data(&theirs, "query ($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
             assert_eq!(seen["node"]["id"], *id);
@@ -89,6 +104,8 @@ both! {
                 "reportSyncFailures" => json!({ "hubId": hub_id, "failures": element }),
                 "reportSyncSuccesses" => json!({ "hubId": hub_id, "successes": [{ "hubspotRecord": { "recordId": "1" } }] }),
                 "createStreamTicket" => ticketed(hub_id),
+                "reportApiUsage" => json!({ "hubId": hub_id, "reportId": "1", "calls": 1 }),
+                "reserveApiCalls" => json!({ "hubId": hub_id, "calls": 1 }),
                 _ => json!({ "hubId": hub_id }),
             };
             let mut answers = Vec::new();
@@ -116,10 +133,12 @@ fn opened_by(field: &str) -> &'static [&'static str] {
         "portal" | "node" | "nodes" | "portals" | "createStreamTicket" => {
             &["sync-health:read", "sync-health:manage"]
         }
-        "configurePortal" => &["sync-health:manage"],
-        "reportPortalState" | "reportSyncFailures" | "reportSyncSuccesses" => {
-            &["sync-health:report"]
-        }
+        "configurePortal" | "setHubspotAllocation" => &["sync-health:manage"],
+        "reportPortalState"
+        | "reportSyncFailures"
+        | "reportSyncSuccesses"
+        | "reportApiUsage"
+        | "reserveApiCalls" => &["sync-health:report"],
         "viewer" | "service" => SCOPES,
         unknown => panic!("{unknown} has no row"),
     }
@@ -142,6 +161,8 @@ fn asking_for(field: &str, hub_id: &str) -> Value {
             json!({ "hubId": hub_id, "successes": [{ "hubspotRecord": { "recordId": "1" } }] })
         }
         "createStreamTicket" => ticketed(hub_id),
+        "reportApiUsage" => json!({ "hubId": hub_id, "reportId": "1", "calls": 1 }),
+        "reserveApiCalls" => json!({ "hubId": hub_id, "calls": 1 }),
         _ => json!({ "hubId": hub_id }),
     };
     let id = if hub_id == "1001" {

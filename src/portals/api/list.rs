@@ -1,6 +1,6 @@
 //! The list of portals.
 
-use async_graphql::{Context, Enum, InputObject};
+use async_graphql::{Context, Enum, InputObject, Lookahead};
 
 use super::Portal;
 use crate::kernel::auth::Read;
@@ -11,6 +11,7 @@ use crate::kernel::limits;
 use crate::kernel::page::{Cursor, Page, TotalCount};
 use crate::portals::SyncState;
 use crate::portals::list::{self, PortalList};
+use crate::quota::api::Quota;
 
 /// Orders of cursors: part of every cursor that was given out.
 const BY_OPEN_ERRORS: u8 = 2;
@@ -94,10 +95,22 @@ pub async fn list_portals(
     let mut nodes = Vec::new();
     for (open, row) in list::list(call, &call.viewer, &wanted, &page).await? {
         if let Some(scope) = call.viewer.scope::<Read>(row.portal.hub_id)? {
-            nodes.push((open, Portal { scope, row }));
+            nodes.push((open, Portal::of(scope, row)));
         }
     }
     let look = ctx.look_ahead();
+    let quota =
+        [look.field("nodes"), look.field("edges").field("node")].map(|node| node.field("quota"));
+    if quota.iter().any(Lookahead::exists) {
+        let portals = nodes.iter().map(|(_, portal)| portal);
+        let portals =
+            portals.map(|portal| (portal.scope.hub_id(), portal.row.portal.time_zone.as_str()));
+        let portals: Vec<_> = portals.collect();
+        let quotas = Quota::load_all(call, &portals, &quota).await?;
+        for ((_, portal), quota) in nodes.iter_mut().zip(quotas) {
+            portal.quota = Some(quota);
+        }
+    }
     let total = if wants_total(&look) {
         list::count(call, &call.viewer, &wanted).await?
     } else {

@@ -19,10 +19,12 @@ use crate::kernel::page::PageArguments;
 use crate::kernel::plain::Plain;
 use crate::kernel::progress::Position;
 use crate::kernel::scalars::{Instant, Url};
+use crate::kernel::steps::{Interval, Span};
 use crate::portals::store::{self, PortalRow};
 use crate::portals::{Locale, SuspensionReason, SyncState};
+use crate::quota::api::Quota;
 use crate::sync_errors::api::{
-    CategorySummary, ErrorListArguments, Interval, SyncError, SyncErrorEvent, SyncErrorEventFilter,
+    CategorySummary, ErrorListArguments, SyncError, SyncErrorEvent, SyncErrorEventFilter,
     SyncErrorEventKind, SyncErrorFilter, SyncErrorOrder, SyncErrorStatus, TrendPoint,
 };
 use crate::sync_errors::{self, feed, trend};
@@ -35,14 +37,25 @@ pub use list::{OrderDirection, PortalListArguments, PortalOrder, PortalOrderFiel
 pub struct Portal {
     pub(crate) scope: Scope<Read>,
     pub(crate) row: Arc<PortalRow>,
+    /// Its quota, where a list has read those of all its portals.
+    quota: Option<Quota>,
 }
 
 impl Portal {
+    /// A portal that was read.
+    pub fn of(scope: Scope<Read>, row: Arc<PortalRow>) -> Self {
+        Self {
+            scope,
+            row,
+            quota: None,
+        }
+    }
+
     /// The portal of a scope; `None` when it does not exist.
     pub async fn load(call: &Call, scope: Scope<Read>) -> Result<Option<Self>> {
         Ok(store::find(call, &scope)
             .await?
-            .map(|row| Self { scope, row }))
+            .map(|row| Self::of(scope, row)))
     }
 
     /// The portals of several scopes, as far as they exist.
@@ -56,10 +69,8 @@ impl Portal {
         Ok(scopes
             .into_iter()
             .filter_map(|scope| {
-                Some(Self {
-                    row: row(&scope)?,
-                    scope,
-                })
+                let row = row(&scope)?;
+                Some(Self::of(scope, row))
             })
             .collect())
     }
@@ -124,6 +135,14 @@ impl Portal {
                 .unwrap_or(SuspensionReason::Unknown),
             since,
         })
+    }
+
+    /// API calls: limits, use, what is left.
+    async fn quota(&self, ctx: &Context<'_>) -> Result<Quota> {
+        match &self.quota {
+            Some(quota) => Ok(quota.clone()),
+            None => Quota::load(Call::of(ctx)?, self).await,
+        }
     }
 
     /// The cards: always all eight, in the order of the enum.
@@ -252,7 +271,7 @@ impl Portal {
         >,
     ) -> Result<Vec<TrendPoint>> {
         let until = until.map_or(Call::of(ctx)?.now(), |until| until.0);
-        let span = trend::Span {
+        let span = Span {
             since: since.0,
             until,
             interval: interval.unwrap_or(Interval::Day),

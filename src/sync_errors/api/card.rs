@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, Object, SimpleObject};
 
 use crate::classify::{SyncErrorCategory, category_meaning, category_title};
 use crate::kernel::auth::{Read, Scope};
@@ -107,10 +107,7 @@ impl CategorySummary {
         )]
         order_by: Option<SyncErrorOrder>,
     ) -> Result<Connection<SyncError>> {
-        let portal = Portal {
-            scope: self.scope.clone(),
-            row: self.row.clone(),
-        };
+        let portal = Portal::of(self.scope.clone(), self.row.clone());
         let page = PageArguments {
             first,
             after,
@@ -129,19 +126,6 @@ impl CategorySummary {
         )
         .await
     }
-}
-
-/// The length of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-pub enum Interval {
-    /// 60 seconds.
-    Minute,
-    /// 300 seconds.
-    FiveMinutes,
-    /// 3,600 seconds.
-    Hour,
-    /// From midnight to midnight in the portal's time zone: 23 to 25 hours where the clock changes.
-    Day,
 }
 
 /// One card in one step of time.

@@ -11,7 +11,7 @@ mod plain;
 mod record;
 mod subscription;
 
-pub use card::{CategorySummary, Interval, TrendPoint};
+pub use card::{CategorySummary, TrendPoint};
 pub use error::{Classification, SyncError};
 pub use event::SyncErrorEvent;
 pub use inputs::{
@@ -20,6 +20,6 @@ pub use inputs::{
 };
 pub use mutations::ReportMutations;
 pub use record::AffectedRecord;
-pub use subscription::LiveSubscription;
+pub use subscription::SyncErrorSubscription;
 
 pub use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};

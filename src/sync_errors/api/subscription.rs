@@ -12,13 +12,12 @@ use crate::kernel::error::{Error, Result};
 use crate::portals::{scope_of, unknown_portal};
 use crate::sync_errors::live::{Live, streams};
 
-/// What happens now. Each operation has exactly one of these fields; it ends with the token.
+/// What happens to errors.
 #[derive(Default)]
-pub struct LiveSubscription;
+pub struct SyncErrorSubscription;
 
-/// What happens now. Each operation has exactly one of these fields; it ends with the token.
-#[Subscription(name = "Subscription")]
-impl LiveSubscription {
+#[Subscription]
+impl SyncErrorSubscription {
     /// The portal's feed as it grows, in order, without gap or duplicate. Query the state with `eventCursor`, then
     /// subscribe `after` it: nothing is missed between. NOT_FOUND for an unknown portal; CURSOR_EXPIRED when `after` is
     /// from another feed or ahead of it. Needs the scope sync-health:read.

@@ -148,10 +148,7 @@ impl Events {
     }
 
     fn event(&self, entry: &Arc<Entry>) -> SyncErrorEvent {
-        let portal = Portal {
-            scope: self.portal.scope.clone(),
-            row: self.head.borrow().clone(),
-        };
+        let portal = Portal::of(self.portal.scope.clone(), self.head.borrow().clone());
         let error = entry.error.as_ref();
         SyncErrorEvent {
             epoch: self.portal.row.epoch,
@@ -181,10 +178,7 @@ impl Cards {
                 let told = self.told.as_ref();
                 told.is_none_or(|(told, _)| told.counters(*category) != row.counters(*category))
             };
-            let portal = Portal {
-                scope: self.scope.clone(),
-                row: row.clone(),
-            };
+            let portal = Portal::of(self.scope.clone(), row.clone());
             let changed = SyncErrorCategory::all().filter(is_new);
             let cards: Vec<_> = changed
                 .map(|name| CategorySummary::new(&portal, name))

@@ -150,7 +150,11 @@ impl Server {
     /// Asks GraphQL and answers `data`; any error fails the test.
     pub async fn data(&self, token: &str, query: &str, variables: Value) -> Value {
         let mut answer = self.ask(token, query, variables).await;
-        assert!(answer.get("errors").is_none(), "{query}\n{answer:#}");
+        assert!(
+            answer.get("errors").is_none(),
+            "{query}\n{answer:#}\n{:#?}",
+            take_error_logs()
+        );
         answer["data"].take()
     }
 

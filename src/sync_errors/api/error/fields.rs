@@ -34,10 +34,7 @@ impl SyncError {
     async fn portal(&self, ctx: &Context<'_>) -> Result<Portal> {
         let call = Call::of(ctx)?;
         let scope = self.reading(call)?;
-        Ok(Portal {
-            scope,
-            row: self.portal_row(call).await?,
-        })
+        Ok(Portal::of(scope, self.portal_row(call).await?))
     }
 
     /// The card it is on.

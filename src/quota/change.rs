@@ -1,0 +1,251 @@
+//! What changes a portal's calls, each inside the portal's change: so no two grants see the same room.
+
+use async_graphql::{ID, MaybeUndefined};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::kernel::auth::{Manage, Report, Scope, Writing};
+use crate::kernel::call::Call;
+use crate::kernel::clock::{Micros, SECOND};
+use crate::kernel::error::Result;
+use crate::kernel::global_id::{GlobalId, Kind};
+use crate::kernel::limits;
+use crate::kernel::user_error::{UserError, UserErrorCode};
+use crate::portals::{Change, check_occurred_at, find_in};
+use crate::quota::api::{Quota, ReportApiUsageInput, ReserveApiCallsInput};
+use crate::quota::limit_info::{self, LimitInfo};
+use crate::quota::store::{self, Facts};
+use crate::quota::tables::{api_reservations, api_usage_reports};
+
+/// Sets the allocation; what differs is told in the portal's changes.
+pub(super) async fn set_allocation(
+    call: &Call,
+    scope: &Scope<Manage>,
+    calls: &MaybeUndefined<i32>,
+) -> Result<Result<Quota, UserError>> {
+    let Some(change) = Change::begin(&call.env, scope).await? else {
+        return Ok(Err(UserError::unknown_portal()));
+    };
+    let mut facts = store::facts_in(change.transaction(), scope.hub_id(), change.now).await?;
+    let old = facts.allocated;
+    facts.allocated = match calls {
+        MaybeUndefined::Undefined => old,
+        MaybeUndefined::Null => None,
+        MaybeUndefined::Value(calls) => match check_allocation(*calls, facts.salesforce_limit) {
+            Ok(()) => Some(*calls),
+            Err(error) => return Ok(Err(error)),
+        },
+    };
+    if facts.allocated != old {
+        let text = |calls: Option<i32>| calls.map(|calls| calls.to_string());
+        let told = ("hubspotAllocation", text(old), text(facts.allocated));
+        change.tell_setting(scope.subject(), told).await?;
+        store::write(change.transaction(), &facts, (facts.now, 0)).await?;
+    }
+    answered(call, scope, change, facts).await
+}
+
+fn check_allocation(calls: i32, limit: Option<i32>) -> Result<(), UserError> {
+    let refused = |code, message: String| Err(UserError::new(code, &["calls"], message));
+    match limit {
+        _ if calls < 1 => refused(
+            UserErrorCode::OutOfRange,
+            "An allocation is at least 1. Use null for none.".into(),
+        ),
+        Some(limit) if calls > limit => refused(
+            UserErrorCode::AboveSalesforceLimit,
+            format!(
+                "Salesforce allows the org {limit} calls in 24 hours: allocate at most as many."
+            ),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Counts calls, once a report; settles the reservation that they were made under.
+pub(super) async fn report(
+    call: &Call,
+    scope: &Scope<Report>,
+    input: &ReportApiUsageInput,
+) -> Result<Result<Quota, UserError>> {
+    let info = match check_report(input, call.now()) {
+        Ok(info) => info,
+        Err(error) => return Ok(Err(error)),
+    };
+    let Some(change) = Change::begin(&call.env, scope).await? else {
+        return Ok(Err(UserError::unknown_portal()));
+    };
+    let (hub_id, now) = (scope.hub_id(), change.now);
+    let reservation = match &input.reservation_id {
+        None => None,
+        Some(id) => match reservation(&change, id).await? {
+            Some(reservation) => Some(reservation),
+            None => {
+                let message = "No reservation with this id exists in the portal.";
+                let path = &["reservationId"];
+                return Ok(Err(UserError::new(UserErrorCode::NotFound, path, message)));
+            }
+        },
+    };
+    let report = api_usage_reports::Model {
+        hub_id,
+        digest: digest(&input.report_id),
+        received_at: now,
+    };
+    if !store::remember(change.transaction(), report).await? {
+        let facts = store::facts_in(change.transaction(), hub_id, now).await?;
+        return answered(call, scope, change, facts).await;
+    }
+    let mut facts = store::facts_in(change.transaction(), hub_id, now).await?;
+    let at = input.occurred_at.map_or(now, |at| at.0.min(now));
+    facts.read(info, at);
+    store::write(change.transaction(), &facts, (at, input.calls)).await?;
+    if let Some(reservation) = reservation.filter(|open| open.settled_at.is_none()) {
+        let settled = api_reservations::Model {
+            settled_at: Some(now),
+            ..reservation
+        };
+        store::write_reservation(change.transaction(), settled).await?;
+    }
+    let facts = store::facts_in(change.transaction(), hub_id, now).await?;
+    answered(call, scope, change, facts).await
+}
+
+fn check_report(input: &ReportApiUsageInput, now: Micros) -> Result<Option<LimitInfo>, UserError> {
+    check_name(&input.report_id, "reportId")?;
+    check_calls(input.calls, 0)?;
+    if let Some(at) = input.occurred_at {
+        check_occurred_at(at.0, now)?;
+    }
+    let Some(text) = &input.sforce_limit_info else {
+        return Ok(None);
+    };
+    match limit_info::read(text) {
+        Some(info) => Ok(Some(info)),
+        None => Err(UserError::new(
+            UserErrorCode::Invalid,
+            &["sforceLimitInfo"],
+            "Not the value of Sforce-Limit-Info, for example api-usage=18/5000. Nothing was counted: leave it out and report the calls again.",
+        )),
+    }
+}
+
+/// Sets calls aside, or answers when to ask again.
+pub(super) async fn reserve(
+    call: &Call,
+    scope: &Scope<Report>,
+    input: &ReserveApiCallsInput,
+) -> Result<Result<Result<api_reservations::Model, Micros>, UserError>> {
+    if let Err(error) = check_reserve(input) {
+        return Ok(Err(error));
+    }
+    let Some(mut change) = Change::begin(&call.env, scope).await? else {
+        return Ok(Err(UserError::unknown_portal()));
+    };
+    let (hub_id, now) = (scope.hub_id(), change.now);
+    let idempotency_digest = input.idempotency_key.as_deref().map(digest);
+    if let Some(digest) = idempotency_digest {
+        let before = store::reserved_before(change.transaction(), hub_id, digest).await?;
+        if let Some(before) = before {
+            let is_same = (before.calls, before.purpose) == (input.calls, input.purpose);
+            let message = "This idempotencyKey belongs to another request: use a new one.";
+            let code = UserErrorCode::IdempotencyKeyReused;
+            let reused = || UserError::new(code, &["idempotencyKey"], message);
+            return Ok(is_same.then_some(Ok(before)).ok_or_else(reused));
+        }
+    }
+    let facts = store::facts_in(change.transaction(), hub_id, now).await?;
+    let (calls, purpose) = (i64::from(input.calls), input.purpose);
+    if let Some(most) = facts.most(purpose).filter(|most| calls > *most) {
+        let message = format!("At most {most} calls fit into the portal's limits. Ask for less.");
+        let code = UserErrorCode::OutOfRange;
+        return Ok(Err(UserError::new(code, &["calls"], message)));
+    }
+    if facts.room(purpose).is_some_and(|room| calls > room) {
+        let (minutes, open) = store::releases(change.transaction(), &facts).await?;
+        return Ok(Ok(Err(facts.retry_at((calls, purpose), &minutes, &open))));
+    }
+    let reservation = api_reservations::Model {
+        hub_id,
+        id: Uuid::now_v7(),
+        calls: input.calls,
+        purpose,
+        expires_at: now + limits::RESERVATION_SECONDS.value as Micros * SECOND,
+        settled_at: None,
+        idempotency_digest,
+    };
+    store::write_reservation(change.transaction(), reservation.clone()).await?;
+    store::write(change.transaction(), &facts, (now, 0)).await?;
+    change.ring();
+    change.commit().await?;
+    Ok(Ok(Ok(reservation)))
+}
+
+fn check_reserve(input: &ReserveApiCallsInput) -> Result<(), UserError> {
+    check_calls(input.calls, 1)?;
+    match &input.idempotency_key {
+        Some(key) => check_name(key, "idempotencyKey"),
+        None => Ok(()),
+    }
+}
+
+fn check_calls(calls: i32, least: i32) -> Result<(), UserError> {
+    let limit = limits::API_CALLS;
+    if (least..=limit.value as i32).contains(&calls) {
+        return Ok(());
+    }
+    let message = format!(
+        "{least} to {} {} ({}).",
+        limit.value, limit.unit, limit.name
+    );
+    Err(UserError::new(
+        UserErrorCode::OutOfRange,
+        &["calls"],
+        message,
+    ))
+}
+
+fn check_name(name: &str, key: &'static str) -> Result<(), UserError> {
+    let limit = limits::NAME_CHARACTERS;
+    if name.is_empty() {
+        let message = "At least one character is needed.";
+        return Err(UserError::new(UserErrorCode::Required, &[key], message));
+    }
+    if name.chars().count() <= limit.value {
+        return Ok(());
+    }
+    let message = format!("At most {} {} ({}).", limit.value, limit.unit, limit.name);
+    Err(UserError::new(UserErrorCode::TooLong, &[key], message))
+}
+
+async fn reservation(change: &Change, id: &ID) -> Result<Option<api_reservations::Model>> {
+    let decoded = GlobalId::decode(id)
+        .filter(|id| id.kind == Kind::ApiCallReservation && id.hub_id == change.hub_id());
+    match decoded.and_then(|id| id.uuid()) {
+        Some(id) => store::reservation(change.transaction(), change.hub_id(), id).await,
+        None => Ok(None),
+    }
+}
+
+/// Names of any length as a key of 16 bytes.
+fn digest(name: &str) -> Uuid {
+    let hash: [u8; 32] = Sha256::digest(name).into();
+    let mut key = [0; 16];
+    key.copy_from_slice(&hash[..16]);
+    Uuid::from_bytes(key)
+}
+
+/// Commits, rings whoever watches, and answers the calls as they are then.
+async fn answered<R: Writing>(
+    call: &Call,
+    scope: &Scope<R>,
+    mut change: Change,
+    facts: Facts,
+) -> Result<Result<Quota, UserError>> {
+    change.ring();
+    change.commit().await?;
+    call.snapshot.renew().await;
+    let portal = find_in(&call.snapshot, scope).await?;
+    let zone = portal.map(|row| row.portal.time_zone.clone());
+    Ok(Ok(Quota::of(facts, zone.as_deref().unwrap_or("UTC"))))
+}

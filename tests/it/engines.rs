@@ -1,0 +1,146 @@
+//! Many engines at once, over servers that are processes of their own: together they stay within the allocation.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::commands::{Running, free_address, serve_at};
+use crate::harness::{engine, manager, postgres};
+
+const ENGINES: i64 = 12;
+const ROUNDS: i64 = 25;
+const ALLOCATED: i64 = 1_500;
+
+struct Servers {
+    addresses: Vec<String>,
+    http: reqwest::Client,
+    _running: Vec<Running>,
+}
+
+/// What an engine got and did.
+#[derive(Default)]
+struct Told {
+    used: i64,
+    left_open: i64,
+    refused: i64,
+}
+
+impl Servers {
+    async fn ask(&self, at: i64, token: &str, query: &str, input: Value) -> Value {
+        let at = at as usize % self.addresses.len();
+        let url = format!("http://{}/graphql", self.addresses[at]);
+        let body = json!({ "query": query, "variables": { "input": input } });
+        let answer = self.http.post(url).bearer_auth(token).json(&body).send();
+        let mut answer: Value = answer.await.expect("an answer").json().await.expect("JSON");
+        assert!(answer.get("errors").is_none(), "{answer:#}");
+        answer["data"].take()
+    }
+
+    /// Reserves calls of unequal sizes again and again; uses all of them, a part or none, or never says.
+    async fn work(&self, number: i64) -> Told {
+        let mut told = Told::default();
+        for round in 0..ROUNDS {
+            let calls = 1 + (number * 7 + round * 13) % 40;
+            let purpose = if round % 3 == 0 {
+                "RETRY"
+            } else {
+                "NEW_CHANGE"
+            };
+            let input = json!({ "calls": calls, "purpose": purpose, "idempotencyKey": format!("{number}-{round}") });
+            let reserve = "mutation ($input: ReserveApiCallsInput!) { reserveApiCalls(input: $input) { reservation { id calls } retryAt userErrors { message } } }";
+            let answer = self
+                .ask(number + round, &engine(), reserve, input.clone())
+                .await["reserveApiCalls"]
+                .take();
+            assert_eq!(answer["userErrors"], json!([]));
+            let id = &answer["reservation"]["id"];
+            if id.is_null() {
+                assert!(answer["retryAt"].is_string(), "{answer:#}");
+                told.refused += 1;
+                continue;
+            }
+            let again = self
+                .ask(number + round + 1, &engine(), reserve, input)
+                .await;
+            assert_eq!(again["reserveApiCalls"]["reservation"]["id"], *id);
+            if round % 5 == 4 {
+                told.left_open += calls;
+                continue;
+            }
+            let used = calls * (round % 4) / 3;
+            let report = "mutation ($input: ReportApiUsageInput!) { reportApiUsage(input: $input) { quota { usedLast24Hours } userErrors { message } } }";
+            let input = json!({ "reportId": format!("{number}-{round}"), "calls": used, "reservationId": id });
+            for at in [number, number + 1] {
+                let answer = self.ask(at, &engine(), report, input.clone()).await;
+                assert_eq!(answer["reportApiUsage"]["userErrors"], json!([]));
+            }
+            told.used += used;
+        }
+        told
+    }
+
+    async fn quota(&self, at: i64) -> (i64, i64) {
+        let query = "{ portal { quota { usedLast24Hours reserved allocatedToHubspot } } }";
+        let data = self.ask(at, &manager(), query, Value::Null).await;
+        let number = |name: &str| data["portal"]["quota"][name].as_i64().expect("a number");
+        assert!(
+            number("usedLast24Hours") + number("reserved") <= number("allocatedToHubspot"),
+            "{data:#}"
+        );
+        (number("usedLast24Hours"), number("reserved"))
+    }
+}
+
+async fn the_ledger_holds(database_url: String, count: usize) {
+    let mut servers = Servers {
+        addresses: (0..count).map(|_| free_address()).collect(),
+        http: reqwest::Client::new(),
+        _running: Vec::new(),
+    };
+    for address in servers.addresses.clone() {
+        let running = serve_at(&address, &database_url, &[]).await;
+        servers._running.push(running);
+    }
+    let allocate = "mutation ($input: SetHubspotAllocationInput!) { setHubspotAllocation(input: $input) { userErrors { message } } }";
+    servers
+        .ask(0, &manager(), allocate, json!({ "calls": ALLOCATED }))
+        .await;
+    let is_over = AtomicBool::new(false);
+    let watch = async {
+        let mut at = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            servers.quota(at).await;
+            at += 1;
+        }
+    };
+    let work = async {
+        let engines = (0..ENGINES).map(|number| servers.work(number));
+        let told = futures_util::future::join_all(engines).await;
+        is_over.store(true, Ordering::Relaxed);
+        told
+    };
+    let (told, ()) = tokio::join!(work, watch);
+    let sum = |count: fn(&Told) -> i64| told.iter().map(count).sum::<i64>();
+    let expected = (sum(|told| told.used), sum(|told| told.left_open));
+    assert_eq!(servers.quota(0).await, expected);
+    assert!(
+        sum(|told| told.refused) > 0 && expected.0 > 0,
+        "nothing was contended"
+    );
+}
+
+/// One process over a file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_sqlite() {
+    sync_health::kernel::tls::choose_provider();
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("s.db").display());
+    the_ledger_holds(url, 1).await;
+}
+
+/// Three processes over one PostgreSQL.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_postgres() {
+    sync_health::kernel::tls::choose_provider();
+    the_ledger_holds(postgres::new_database().await, 3).await;
+}
