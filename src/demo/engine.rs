@@ -15,7 +15,7 @@ const SMALL_CAUSES: u32 = 240;
 /// Failures in one call.
 const CALL_SIZE: usize = 500;
 /// Time between two steps of the trickle.
-const PAUSE: Duration = Duration::from_millis(1_500);
+const PAUSE: Duration = Duration::from_millis(1_000);
 
 /// Runs until it is aborted. What the API refuses is said on the log: then the demo itself is wrong.
 pub async fn run(address: SocketAddr, tokens: Tokens) {
@@ -41,21 +41,22 @@ pub async fn run(address: SocketAddr, tokens: Tokens) {
     }
 }
 
-struct Engine {
+pub(super) struct Engine {
     client: Client,
     url: String,
-    tokens: Tokens,
+    pub(super) tokens: Tokens,
 }
 
 impl Engine {
-    async fn send(&self, token: &str, query: &str, input: Value) {
+    /// Sends a mutation; answers what comes back.
+    pub(super) async fn send(&self, token: &str, query: &str, input: Value) -> Value {
         let body = json!({ "query": query, "variables": { "input": input } });
         let request = self.client.post(&self.url).bearer_auth(token).json(&body);
         let answer: Value = match request.send().await {
             Ok(response) => response.json().await.unwrap_or_default(),
             Err(error) => {
                 tracing::warn!(%error, "the demo's engine does not reach its server");
-                return;
+                return Value::Null;
             }
         };
         let refused = answer["data"]
@@ -66,6 +67,7 @@ impl Engine {
         if refused || !answer["errors"].is_null() {
             tracing::warn!(%answer, "the demo's engine was refused");
         }
+        answer
     }
 
     async fn configure(&self) {
@@ -79,6 +81,7 @@ impl Engine {
             self.send(&self.tokens.manage, configure, input).await;
             let input = json!({ "hubId": portal, "syncState": "ACTIVE", "salesforceInstanceUrl": "https://nordwind.my.salesforce.com", "salesforceUsername": "hubspot.integration@nordwind.example" });
             self.send(&self.tokens.report, report, input).await;
+            self.begin_calls(portal).await;
         }
     }
 
@@ -106,6 +109,7 @@ impl Engine {
         let portal = PORTALS[step as usize % PORTALS.len()];
         let scene = &SCENES[step as usize % SCENES.len()];
         let new = (scene.failure)(scene.records + step);
+        self.spend_calls(portal, step).await;
         self.fail(portal, &[new, small(SMALL_CAUSES + step % 600)])
             .await;
         let query = "mutation ($input: ReportSyncSuccessesInput!) { reportSyncSuccesses(input: $input) { clearedRecordCount userErrors { message } } }";

@@ -1,6 +1,7 @@
 //! A simulated engine for looking around: two portals, all eight categories, real-looking failures. It uses nothing
 //! but the public API over HTTP, as any engine does.
 
+mod calls;
 mod engine;
 mod scenario;
 
@@ -55,7 +56,7 @@ pub fn greeting(address: SocketAddr, tokens: &Tokens) -> String {
         manage,
         report,
     } = tokens;
-    let query = "{ portal(hubId: 1001) { name categories { title openErrorCount affectedRecordCount } \
+    let query = "{ portal(hubId: 1001) { name quota { usedLast24Hours allocatedToHubspot state } categories { title openErrorCount affectedRecordCount } \
         syncErrors(first: 5, orderBy: {field: AFFECTED_RECORD_COUNT}) { totalCount nodes { title affectedRecordCount message } } } }";
     let events = "subscription { syncErrorEvents(hubId: 1001, kinds: []) { at kind syncError { title affectedRecordCount } } }";
     format!(

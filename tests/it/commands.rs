@@ -220,6 +220,11 @@ async fn demo_shows_everything() {
     })
     .await;
     assert_eq!(all["data"]["portal"]["name"], "Nordwind Group");
+    let quota = &all["data"]["portal"]["quota"];
+    assert!(
+        quota["allocatedToHubspot"] == 9_000 && quota["usedLast24Hours"].as_u64() > Some(5_000),
+        "{all:#}"
+    );
     let heard = Command::new("sh")
         .args(["-c", &format!("{live} -s | grep -m 1 '^data: '")])
         .output()
