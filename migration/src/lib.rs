@@ -13,6 +13,7 @@ pub use sea_orm_migration::prelude::*;
 mod m0001_first_road;
 mod m0002_server_keys;
 mod m0003_quota;
+mod m0004_portal_events;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_first_road::Migration),
             Box::new(m0002_server_keys::Migration),
             Box::new(m0003_quota::Migration),
+            Box::new(m0004_portal_events::Migration),
         ]
     }
 }

@@ -145,7 +145,7 @@ async fn change_settings<R: Writing>(
     apply: impl Fn(&mut portals::Model) -> Vec<UserError>,
 ) -> Result<Result<(), Vec<UserError>>> {
     let unknown = || Ok(Err(vec![UserError::unknown_portal()]));
-    let Some(change) = Change::begin(&call.env, scope).await? else {
+    let Some(mut change) = Change::begin(&call.env, scope).await? else {
         return unknown();
     };
     let Some(old) = store::settings(change.transaction(), scope.hub_id()).await? else {
@@ -163,6 +163,7 @@ async fn change_settings<R: Writing>(
             .into_iter()
             .map(|told| told_change(&change, scope, told))
             .collect::<Vec<_>>();
+        change.tell_turn(&old, &new).await?;
         store::write_settings(change.transaction(), new, &told).await?;
     }
     change.commit().await?;

@@ -88,6 +88,30 @@ pub mod category_counters {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+pub mod portal_events {
+    //! The feed's entries about the portal as a whole; they share its sequence numbers.
+    use sea_orm::entity::prelude::*;
+
+    use crate::portals::PortalEventKind;
+
+    /// An entry.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "portal_events")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub sequence: i64,
+        pub kind: PortalEventKind,
+        pub occurred_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 pub mod portal_changes {
     //! Who changed which setting.
     use sea_orm::entity::prelude::*;

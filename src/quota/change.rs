@@ -11,7 +11,8 @@ use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::limits;
 use crate::kernel::user_error::{UserError, UserErrorCode};
-use crate::portals::{Change, check_occurred_at, find_in};
+use crate::portals::{Change, PortalEventKind, check_occurred_at, find_in};
+use crate::quota::QuotaState;
 use crate::quota::api::{Quota, ReportApiUsageInput, ReserveApiCallsInput};
 use crate::quota::limit_info::{self, LimitInfo};
 use crate::quota::store::{self, Facts};
@@ -154,7 +155,7 @@ pub(super) async fn reserve(
             return Ok(is_same.then_some(Ok(before)).ok_or_else(reused));
         }
     }
-    let facts = store::facts_in(change.transaction(), hub_id, now).await?;
+    let mut facts = store::facts_in(change.transaction(), hub_id, now).await?;
     let (calls, purpose) = (i64::from(input.calls), input.purpose);
     if let Some(most) = facts.most(purpose).filter(|most| calls > *most) {
         let message = format!("At most {most} calls fit into the portal's limits. Ask for less.");
@@ -176,6 +177,7 @@ pub(super) async fn reserve(
     };
     store::write_reservation(change.transaction(), reservation.clone()).await?;
     store::write(change.transaction(), &facts, (now, 0)).await?;
+    tell_state(&mut change, &mut facts).await?;
     change.ring();
     change.commit().await?;
     Ok(Ok(Ok(reservation)))
@@ -235,13 +237,31 @@ fn digest(name: &str) -> Uuid {
     Uuid::from_bytes(key)
 }
 
+/// Tells in the feed when the state is another than was told.
+pub(super) async fn tell_state(change: &mut Change, facts: &mut Facts) -> Result<bool> {
+    let state = facts.state();
+    if state == facts.told_state {
+        return Ok(false);
+    }
+    facts.told_state = state;
+    store::write_row(change.transaction(), facts).await?;
+    let kind = match state {
+        QuotaState::Ok => PortalEventKind::Recovered,
+        QuotaState::RetriesPaused => PortalEventKind::RetriesPaused,
+        QuotaState::Exhausted => PortalEventKind::Exhausted,
+    };
+    change.tell(kind).await?;
+    Ok(true)
+}
+
 /// Commits, rings whoever watches, and answers the calls as they are then.
 async fn answered<R: Writing>(
     call: &Call,
     scope: &Scope<R>,
     mut change: Change,
-    facts: Facts,
+    mut facts: Facts,
 ) -> Result<Result<Quota, UserError>> {
+    tell_state(&mut change, &mut facts).await?;
     change.ring();
     change.commit().await?;
     call.snapshot.renew().await;

@@ -9,22 +9,28 @@ mod history;
 mod ledger;
 mod limit_info;
 pub mod live;
+mod recovery;
 mod store;
 mod tables;
 
 use async_graphql::Enum;
 use sea_orm::{DeriveActiveEnum, EnumIter};
 
+pub use recovery::recover;
 pub use store::{Facts, facts};
 
 /// What a portal may do with its calls at present.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub enum QuotaState {
     /// Calls are left.
+    #[sea_orm(num_value = 0)]
     Ok,
     /// 75 % of the allocation are used: new changes go on, retries wait, as HubSpot does.
+    #[sea_orm(num_value = 1)]
     RetriesPaused,
     /// No calls are left: of the allocation, or of the org.
+    #[sea_orm(num_value = 2)]
     Exhausted,
 }
 

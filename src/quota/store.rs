@@ -11,6 +11,7 @@ use crate::kernel::clock::Micros;
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
+use crate::quota::QuotaState;
 use crate::quota::ledger::{Minute, before_window, minute_of};
 use crate::quota::limit_info::LimitInfo;
 use crate::quota::tables::{api_reservations, api_usage_minutes, api_usage_reports, quotas};
@@ -32,6 +33,8 @@ pub struct Facts {
     pub measured_at: Option<Micros>,
     /// When limit and use of the org were read.
     pub(super) org_read_at: Option<Micros>,
+    /// The state that the feed told last.
+    pub(super) told_state: QuotaState,
     /// Calls used in the last 24 hours.
     pub used: i64,
     /// Calls set aside.
@@ -49,6 +52,7 @@ impl Facts {
             org_used: None,
             measured_at: None,
             org_read_at: None,
+            told_state: QuotaState::Ok,
             used: 0,
             reserved: 0,
         }
@@ -83,6 +87,7 @@ impl Facts {
             org_used: self.org_used,
             org_read_at: self.org_read_at,
             measured_at: self.measured_at,
+            told_state: self.told_state,
         }
     }
 }
@@ -95,6 +100,7 @@ struct Line {
     org_used: Option<i32>,
     org_read_at: Option<i64>,
     measured_at: Option<i64>,
+    told_state: QuotaState,
     used: i64,
     reserved: i64,
 }
@@ -132,6 +138,7 @@ fn in_order(lines: Vec<Line>, hub_ids: &[i64], now: Micros) -> Vec<Facts> {
             org_used: line.org_used,
             measured_at: line.measured_at,
             org_read_at: line.org_read_at,
+            told_state: line.told_state,
             used: line.used,
             reserved: line.reserved,
         },
@@ -250,13 +257,33 @@ pub(super) async fn remember(
     Ok(true)
 }
 
+/// Writes what does not follow from other rows.
+pub(super) async fn write_row(transaction: &DatabaseTransaction, facts: &Facts) -> Result<()> {
+    bulk::upsert::<quotas::Entity>(transaction, &[facts.row()]).await
+}
+
+/// Portals whose calls were told to be short.
+pub(super) async fn short(snapshot: &Snapshot) -> Result<Vec<i64>> {
+    #[derive(FromQueryResult)]
+    struct Short {
+        hub_id: i64,
+    }
+    let select = Query::select()
+        .column(quotas::Column::HubId)
+        .from(quotas::Entity)
+        .and_where(Expr::cust("told_state > 0"))
+        .to_owned();
+    let rows: Vec<Short> = snapshot.all(&select).await?;
+    Ok(rows.into_iter().map(|row| row.hub_id).collect())
+}
+
 /// Writes what is known now, and counts calls in the minute that they were made in.
 pub(super) async fn write(
     transaction: &DatabaseTransaction,
     facts: &Facts,
     (at, calls): (Micros, i32),
 ) -> Result<()> {
-    bulk::upsert::<quotas::Entity>(transaction, &[facts.row()]).await?;
+    write_row(transaction, facts).await?;
     let minute = api_usage_minutes::Model {
         hub_id: facts.hub_id,
         minute: minute_of(at),

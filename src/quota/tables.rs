@@ -4,6 +4,8 @@ pub mod quotas {
     //! One row a portal, once something is known of its calls.
     use sea_orm::entity::prelude::*;
 
+    use crate::quota::QuotaState;
+
     /// Limits, as they are now.
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "quotas")]
@@ -20,6 +22,8 @@ pub mod quotas {
         pub org_read_at: Option<i64>,
         /// The latest report.
         pub measured_at: Option<i64>,
+        /// The state that the feed told last.
+        pub told_state: QuotaState,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -29,6 +29,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::metrics::Metrics;
 use crate::kernel::tls;
 use crate::kernel::wake::Wake;
+use crate::quota;
 use crate::quota::live::QuotaWatch;
 use crate::sync_errors::live::Live;
 
@@ -137,6 +138,7 @@ pub async fn run(
         () = deadline => tracing::warn!("requests were still in flight when the time to stop was over"),
         () = app.throttle.sweep() => {}
         () = app.live.look_around() => {}
+        () = quota::recover(&app.env) => {}
         () = hear_others(&app, &config) => {}
     }
     db.close().await

@@ -7,39 +7,17 @@ use crate::classify::{System, canonical_object_type};
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::connection::{Connection, wants_total};
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::limits;
 use crate::kernel::page::{self, Page, TotalCount};
-use crate::kernel::progress::Position;
 use crate::kernel::text::like_pattern;
-use crate::portals::PortalRow;
 use crate::portals::api::Portal;
+use crate::portals::position;
 use crate::sync_errors::SyncErrorEventKind;
 use crate::sync_errors::api::{SyncError, SyncErrorEvent, SyncErrorEventFilter};
 use crate::sync_errors::list;
 use crate::sync_errors::records;
 use crate::sync_errors::tables::{sync_error_events, sync_errors};
-
-/// The sequence of a cursor of this feed; CURSOR_EXPIRED for one of another feed or ahead of this one.
-pub(super) fn position(text: &str, row: &PortalRow) -> Result<i64> {
-    let refused = || {
-        Error::BadUserInput(
-            "after is not a cursor of a feed. Use Portal.eventCursor or the cursor of an event."
-                .into(),
-        )
-    };
-    let Position { epoch, sequence } = Position::decode(text).ok_or_else(refused)?;
-    if epoch != row.epoch || !(0..=row.sequence).contains(&sequence) {
-        return Err(expired());
-    }
-    Ok(sequence)
-}
-
-/// The feed does not lead on from a position.
-pub(super) fn expired() -> Error {
-    let message = "The feed does not hold this position (any more). Query the present state and go on from its eventCursor.";
-    Error::CursorExpired(message.into())
-}
 
 /// The arguments of `Portal.syncErrorEvents`.
 pub struct Arguments {

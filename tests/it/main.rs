@@ -31,5 +31,6 @@ mod streams;
 mod tenancy;
 mod throttle;
 mod trend;
+mod turns;
 mod units;
 mod variables;

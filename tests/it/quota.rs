@@ -20,7 +20,7 @@ async fn quota(server: &Server) -> Value {
         .take()
 }
 
-async fn allocate(server: &Server, input: Value) -> Value {
+pub async fn allocate(server: &Server, input: Value) -> Value {
     let query = format!(
         "mutation ($input: SetHubspotAllocationInput!) {{ setHubspotAllocation(input: $input) {{ quota {{ {FIELDS} }} userErrors {{ field code message }} }} }}"
     );
@@ -31,7 +31,7 @@ async fn allocate(server: &Server, input: Value) -> Value {
 }
 
 /// Reports calls; what `more` sets comes on top.
-async fn used(server: &Server, report: &str, calls: i64, more: Value) -> Value {
+pub async fn used(server: &Server, report: &str, calls: i64, more: Value) -> Value {
     let query = format!(
         "mutation ($input: ReportApiUsageInput!) {{ reportApiUsage(input: $input) {{ quota {{ {FIELDS} }} userErrors {{ field code message }} }} }}"
     );

@@ -89,6 +89,18 @@ impl<R> Scope<R> {
     }
 }
 
+impl Scope<Report> {
+    /// The server's own authority, for what time does to a portal.
+    pub fn of_server(hub_id: i64) -> Self {
+        Self {
+            hub_id,
+            subject: "sync-health".into(),
+            named: false,
+            right: PhantomData,
+        }
+    }
+}
+
 impl Scope<Manage> {
     /// Managing includes reading.
     pub fn reading(&self) -> Scope<Read> {

@@ -1,6 +1,7 @@
 //! The GraphQL objects of portals.
 
 mod change;
+mod event;
 mod list;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::sync_errors::api::{
 use crate::sync_errors::{self, feed, trend};
 
 pub use change::PortalChange;
+pub use event::PortalEvent;
 pub use list::{OrderDirection, PortalListArguments, PortalOrder, PortalOrderField, list_portals};
 
 /// A HubSpot account (Hub ID) that is connected to one Salesforce org: the tenant. One that the token names exists
@@ -120,7 +122,8 @@ impl Portal {
         self.row.portal.salesforce_username.as_deref()
     }
 
-    /// Whether the portal syncs at present, as last reported; ACTIVE until then.
+    /// Whether the portal syncs at present: as last reported, or as failures said (no API calls left, the API disabled);
+    /// a later success makes it ACTIVE. ACTIVE until then.
     async fn sync_state(&self) -> SyncState {
         self.row.portal.sync_state
     }
@@ -277,6 +280,20 @@ impl Portal {
             interval: interval.unwrap_or(Interval::Day),
         };
         trend::points(Call::of(ctx)?, self, span, categories.unwrap_or_default()).await
+    }
+
+    /// What happened to the portal as a whole, oldest first: to its API calls, and whether it syncs. These entries share
+    /// the feed and its cursors with `syncErrorEvents`.
+    async fn portal_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(
+            desc = "Only entries behind this cursor: an `eventCursor` or the cursor of an entry. Null: from the beginning."
+        )]
+        after: Option<String>,
+    ) -> Result<Connection<PortalEvent>> {
+        event::list(ctx, self, first, after.as_deref()).await
     }
 
     /// Who changed which setting, newest first.

@@ -24,11 +24,11 @@ pub(super) struct Entry {
     pub(super) error: Option<sync_errors::Model>,
 }
 
-/// The next entries behind a position, oldest first.
+/// The next entries about errors behind a sequence, up to another, oldest first.
 pub(super) async fn entries(
     snapshot: &Snapshot,
     scope: &Scope<Read>,
-    after: i64,
+    (after, until): (i64, i64),
     most: u64,
 ) -> Result<Vec<Entry>> {
     use sync_error_events::Column;
@@ -38,6 +38,7 @@ pub(super) async fn entries(
         .from(sync_error_events::Entity)
         .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
         .and_where(Expr::col(Column::Sequence).gt(after))
+        .and_where(Expr::col(Column::Sequence).lte(until))
         .order_by(Column::Sequence, Order::Asc)
         .limit(most);
     let rows: Vec<sync_error_events::Model> = snapshot.all(&select).await?;

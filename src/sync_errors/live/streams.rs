@@ -15,7 +15,7 @@ use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::progress::Position;
 use crate::portals::api::Portal;
-use crate::portals::{PortalRow, unknown_portal};
+use crate::portals::{PortalRow, position, unknown_portal};
 use crate::sync_errors::SyncErrorEventKind;
 use crate::sync_errors::api::{CategorySummary, SyncError, SyncErrorEvent, SyncErrorEventFilter};
 use crate::sync_errors::feed;
@@ -45,7 +45,7 @@ pub async fn events(
     let (portal, tail) = watched(live, &call, scope).await?;
     let after = call.progress.resumes_after().or(arguments.after.as_deref());
     let cursor = match after {
-        Some(text) => feed::position(text, &portal.row)?,
+        Some(text) => position(text, &portal.row)?,
         None => portal.row.sequence,
     };
     let events = Events {
@@ -125,8 +125,10 @@ impl Events {
             self.head.mark_unchanged();
             match self.tail.after(self.cursor, READ_ENTRIES as usize) {
                 Found::Entries(entries) => self.ready = entries.into(),
-                Found::Behind => self.read().await?,
-                Found::Nothing => {
+                Found::Behind(start) => self.read(start).await?,
+                // Behind what is not about errors.
+                Found::Nothing(end) if end > self.cursor => self.cursor = end,
+                Found::Nothing(_) => {
                     self.call.progress.waits();
                     if self.head.changed().await.is_err() {
                         return Ok(None);
@@ -136,12 +138,13 @@ impl Events {
         }
     }
 
-    /// What the tail does not hold any more.
-    async fn read(&mut self) -> Result<()> {
+    /// What the tail does not hold any more, up to where it begins.
+    async fn read(&mut self, start: i64) -> Result<()> {
         let snapshot = self.call.env.db.snapshot();
-        let entries = entries(&snapshot, &self.portal.scope, self.cursor, READ_ENTRIES).await?;
+        let range = (self.cursor, start);
+        let entries = entries(&snapshot, &self.portal.scope, range, READ_ENTRIES).await?;
         if entries.is_empty() {
-            return Err(feed::expired());
+            self.cursor = start;
         }
         self.ready = entries.into_iter().map(Arc::new).collect();
         Ok(())

@@ -26,9 +26,10 @@ pub(super) struct Tail {
     head: watch::Sender<Arc<PortalRow>>,
 }
 
-/// The last entries without a gap, behind `start`.
+/// The last entries about errors, all that lie behind `start` up to `end`.
 struct Window {
     start: i64,
+    end: i64,
     entries: VecDeque<Arc<Entry>>,
 }
 
@@ -36,10 +37,10 @@ struct Window {
 pub(super) enum Found {
     /// The next entries.
     Entries(Vec<Arc<Entry>>),
-    /// Nothing yet.
-    Nothing,
-    /// More than the window holds.
-    Behind,
+    /// Nothing up to this sequence.
+    Nothing(i64),
+    /// The window begins only behind this sequence.
+    Behind(i64),
 }
 
 impl Tail {
@@ -53,6 +54,7 @@ impl Tail {
             scope: scope.clone(),
             window: RwLock::new(Window {
                 start: row.sequence,
+                end: row.sequence,
                 entries: VecDeque::new(),
             }),
             head: watch::channel(row).0,
@@ -77,14 +79,14 @@ impl Tail {
     /// What lies behind a position, up to `most` entries.
     pub(super) fn after(&self, sequence: i64, most: usize) -> Found {
         let Ok(window) = self.window.read() else {
-            return Found::Behind;
+            return Found::Behind(sequence);
         };
-        let Some(skip) = sequence
-            .checked_sub(window.start)
-            .and_then(|skip| usize::try_from(skip).ok())
-        else {
-            return Found::Behind;
-        };
+        if sequence < window.start {
+            return Found::Behind(window.start);
+        }
+        let skip = window
+            .entries
+            .partition_point(|entry| entry.row.sequence <= sequence);
         let entries: Vec<_> = window
             .entries
             .iter()
@@ -93,7 +95,7 @@ impl Tail {
             .cloned()
             .collect();
         match entries.is_empty() {
-            true => Found::Nothing,
+            true => Found::Nothing(window.end.max(sequence)),
             false => Found::Entries(entries),
         }
     }
@@ -102,20 +104,27 @@ impl Tail {
     async fn look(&self, env: &Env) -> Result<bool> {
         let (last, scope) = (self.sequence(), &self.scope);
         let snapshot = env.db.moving();
-        let entries = entries(&snapshot, scope, last, READ_ENTRIES).await?;
-        if entries.is_empty() {
-            return Ok(false);
-        }
-        // Read behind the entries, it is not older than they are.
         let Some(row) = portals::find_in(&snapshot, scope).await? else {
             return Ok(false);
         };
-        let read = entries.last().map_or(last, |entry| entry.row.sequence);
+        if row.sequence == last {
+            return Ok(false);
+        }
+        // Read behind the portal, the errors are not older than their entries.
+        let range = (last, row.sequence);
+        let entries = entries(&snapshot, scope, range, READ_ENTRIES).await?;
+        let read = match entries.last() {
+            Some(entry) if entries.len() as u64 == READ_ENTRIES => entry.row.sequence,
+            // What else there is, is not about errors.
+            _ => row.sequence,
+        };
         if let Ok(mut window) = self.window.write() {
             window.entries.extend(entries.into_iter().map(Arc::new));
-            while window.entries.len() > WINDOW_ENTRIES {
-                window.entries.pop_front();
-                window.start += 1;
+            window.end = read;
+            while window.entries.len() > WINDOW_ENTRIES
+                && let Some(entry) = window.entries.pop_front()
+            {
+                window.start = entry.row.sequence;
             }
         }
         let more = read < row.sequence;

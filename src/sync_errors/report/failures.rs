@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::CheckedFailure;
 use super::ledger::{Ledger, Occurrence};
 use super::write::{RecordIds, find_records, load_errors_by_signature, write};
-use crate::classify::SyncErrorType;
+use crate::classify::{SyncErrorType, System};
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::bulk;
 use crate::kernel::clock::{DAY, Micros};
@@ -18,7 +18,7 @@ use crate::kernel::limits;
 use crate::kernel::metrics::Metrics;
 use crate::kernel::scalars::enum_name;
 use crate::kernel::text::cut;
-use crate::portals::Change;
+use crate::portals::{Change, SuspensionReason};
 use crate::sync_errors::tables::{report_ids, sync_errors};
 
 /// What became of one failure.
@@ -69,6 +69,12 @@ pub async fn report_failures(
         }
     }
     write(&mut change, &ledger).await?;
+    let fresh = failures
+        .iter()
+        .filter(|checked| fresh.contains(&checked.digest));
+    if let Some((at, reason)) = suspension(fresh) {
+        change.suspend(reason, at).await?;
+    }
     change.commit().await?;
     let recorded = failures.iter().zip(&places).filter(|(_, place)| place.0);
     let recorded: Vec<&CheckedFailure> = recorded.map(|(failure, _)| failure).collect();
@@ -79,6 +85,24 @@ pub async fn report_failures(
         error: error.map(|place| ledger.errors[place].row.clone()),
     };
     Ok(Some(places.iter().map(answer).collect()))
+}
+
+/// The latest failure that says that nothing syncs at all.
+fn suspension<'a>(
+    failures: impl Iterator<Item = &'a CheckedFailure>,
+) -> Option<(Micros, SuspensionReason)> {
+    let reason = |checked: &CheckedFailure| {
+        let of_salesforce = checked.failure.system == System::Salesforce;
+        let mut codes = checked
+            .causes
+            .iter()
+            .filter_map(|cause| cause.code.as_deref());
+        let reason = codes.find_map(SuspensionReason::of_code);
+        reason.filter(|_| of_salesforce)
+    };
+    failures
+        .filter_map(|checked| Some((checked.occurred_at, reason(checked)?)))
+        .max_by_key(|(at, _)| *at)
 }
 
 /// Counts what a change recorded, by type.

@@ -8,10 +8,11 @@ use super::CheckedSuccess;
 use super::ledger::Ledger;
 use super::write::{RecordIds, find_records, load_errors_by_id, write};
 use crate::kernel::auth::{Report, Scope};
+use crate::kernel::clock::Micros;
 use crate::kernel::db::Snapshot;
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
-use crate::portals::{self, Change};
+use crate::portals::{self, Change, SyncState};
 use crate::sync_errors::SyncErrorEventKind;
 use crate::sync_errors::tables::affected_records;
 
@@ -31,10 +32,16 @@ pub async fn report_successes(
     scope: &Scope<Report>,
     successes: &[CheckedSuccess],
 ) -> Result<Option<SuccessAnswer>> {
-    if !matches_anything(&env.db.snapshot(), scope.hub_id(), successes).await? {
-        let exists = scope.is_named() || portals::exists(&env.db.snapshot(), scope).await?;
+    let snapshot = env.db.snapshot();
+    let portal = portals::find_in(&snapshot, scope).await?;
+    let is_suspended = portal
+        .as_ref()
+        .is_some_and(|row| row.portal.sync_state == SyncState::Suspended);
+    if !is_suspended && !matches_anything(&snapshot, scope.hub_id(), successes).await? {
+        let exists = scope.is_named() || portal.is_some();
         return Ok(exists.then(SuccessAnswer::default));
     }
+    drop(snapshot);
     let Some(mut change) = Change::begin(env, scope).await? else {
         return Ok(None);
     };
@@ -47,6 +54,9 @@ pub async fn report_successes(
     rows.into_iter().for_each(|row| ledger.put_record(row));
     successes.iter().for_each(|success| ledger.clear(success));
     write(&mut change, &ledger).await?;
+    if is_suspended {
+        change.resume(latest(successes)).await?;
+    }
     change.commit().await?;
     let resolved = ledger
         .errors
@@ -67,6 +77,11 @@ fn ids(successes: &[CheckedSuccess]) -> RecordIds {
     }))
 }
 
+fn latest(successes: &[CheckedSuccess]) -> Micros {
+    let instants = successes.iter().map(|success| success.occurred_at);
+    instants.max().unwrap_or_default()
+}
+
 #[derive(FromQueryResult)]
 struct Found {
     #[expect(dead_code, reason = "only whether there is a row matters")]
@@ -79,11 +94,7 @@ async fn matches_anything(
     hub_id: i64,
     successes: &[CheckedSuccess],
 ) -> Result<bool> {
-    let latest = successes
-        .iter()
-        .map(|success| success.occurred_at)
-        .max()
-        .unwrap_or_default();
+    let latest = latest(successes);
     for condition in ids(successes).conditions(snapshot.backend(), hub_id) {
         let mut select = Query::select();
         select

@@ -26,8 +26,8 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "a feed with a gap, or a head that is not its end",
-        "SELECT h.hub_id FROM feed_heads h LEFT JOIN sync_error_events e ON e.hub_id = h.hub_id GROUP BY h.hub_id, h.sequence \
-         HAVING COUNT(e.sequence) <> h.sequence OR COALESCE(MAX(e.sequence), 0) <> h.sequence",
+        "SELECT h.hub_id FROM feed_heads h LEFT JOIN (SELECT hub_id, sequence FROM sync_error_events UNION ALL SELECT hub_id, sequence FROM portal_events) e \
+         ON e.hub_id = h.hub_id GROUP BY h.hub_id, h.sequence HAVING COUNT(DISTINCT e.sequence) <> h.sequence OR COUNT(e.sequence) <> h.sequence OR COALESCE(MAX(e.sequence), 0) <> h.sequence",
     ),
     (
         "open errors of a portal that differ from its cards",
