@@ -21,7 +21,7 @@ use crate::quota::api::Quota;
 use crate::quota::store::{self, Facts};
 
 /// How often is looked without a ring: minutes stop to count by themselves, and a ring can be lost.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(10);
 /// The shortest time between two states: what changes more often is told together.
 const STATE_PAUSE: Duration = Duration::from_millis(250);
 

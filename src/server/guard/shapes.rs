@@ -39,7 +39,7 @@ pub(super) enum Count {
 /// The default of `first` where both `first` and `last` may be left out.
 const DEFAULT_PAGE: u64 = 50;
 /// Lists of objects without a page that can be longer than [`SHORT_LIST`].
-const LONG_LISTS: &[(&str, &str, u64)] = &[("Portal", "trend", 100)];
+const LONG_LISTS: &[(&str, &str, u64)] = &[("Portal", "trend", 100), ("Quota", "history", 100)];
 /// How long other lists of objects are at most, or on average.
 const SHORT_LIST: u64 = 10;
 

@@ -48,7 +48,7 @@ pub(in crate::server) struct Measured {
     pub(in crate::server) cost: u64,
     /// The portals that its root fields name; absent for a field that names none.
     pub(in crate::server) portals: Vec<Option<i64>>,
-    /// Whether all of its root fields are reports of an engine.
+    /// Whether all of its root fields are an engine's: reports and reservations.
     pub(in crate::server) is_report: bool,
 }
 
@@ -99,7 +99,11 @@ pub(super) fn measure(
         cost: whole.cost,
         portals: addressed::portals(&roots.fields, variables),
         is_report: operation.ty == OperationType::Mutation
-            && names.all(|name| name.starts_with("report")),
+            && names.all(|name| {
+                ["report", "reserve"]
+                    .iter()
+                    .any(|verb| name.starts_with(verb))
+            }),
     })
 }
 
