@@ -29,6 +29,8 @@ pub enum Kind {
     Quota = 7,
     /// Calls that were set aside.
     ApiCallReservation = 8,
+    /// An entry of the feed about the portal as a whole.
+    PortalEvent = 9,
 }
 
 /// A decoded id.
@@ -68,6 +70,7 @@ impl GlobalId {
             (VERSION, 6) => Kind::PortalChange,
             (VERSION, 7) => Kind::Quota,
             (VERSION, 8) => Kind::ApiCallReservation,
+            (VERSION, 9) => Kind::PortalEvent,
             _ => return None,
         };
         let hub_id = i64::from_be_bytes(head[2..].try_into().ok()?);

@@ -52,6 +52,8 @@ pub struct Progress {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Where it begins.
+    start: Option<Position>,
     /// Everything up to here was delivered or does not match.
     position: Option<Position>,
     /// The positions of what is on its way, oldest first.
@@ -81,6 +83,7 @@ impl Progress {
     /// Everything up to this position is delivered, on the way, or does not match.
     pub fn reached(&self, position: Position) {
         if let Ok(mut inner) = self.inner.lock() {
+            inner.start.get_or_insert(position);
             inner.position = Some(position);
         }
         self.began.notify_one();
@@ -91,9 +94,10 @@ impl Progress {
         self.caught_up.notify_one();
     }
 
-    /// Waits until it is known where the subscription begins.
-    pub async fn began(&self) {
+    /// Waits until it is known where the subscription begins, and answers that, however far it has come meanwhile.
+    pub async fn began(&self) -> Option<Position> {
         self.began.notified().await;
+        self.inner.lock().ok()?.start
     }
 
     /// Waits until the stream waits; answers where it stands, and nothing when something is on the way.
@@ -114,7 +118,7 @@ impl Progress {
         self.inner.lock().ok()?.on_the_way.pop_front()
     }
 
-    /// Where to go on after a cut, while nothing is on the way.
+    /// Up to where all was delivered, while nothing is on the way.
     pub fn position(&self) -> Option<Position> {
         self.inner.lock().ok()?.position()
     }

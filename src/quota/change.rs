@@ -145,6 +145,7 @@ pub(super) async fn reserve(
     };
     let (hub_id, now) = (scope.hub_id(), change.now);
     let idempotency_digest = input.idempotency_key.as_deref().map(digest);
+    let mut id = Uuid::now_v7();
     if let Some(digest) = idempotency_digest {
         let before = store::reserved_before(change.transaction(), hub_id, digest).await?;
         if let Some(before) = before {
@@ -152,7 +153,14 @@ pub(super) async fn reserve(
             let message = "This idempotencyKey belongs to another request: use a new one.";
             let code = UserErrorCode::IdempotencyKeyReused;
             let reused = || UserError::new(code, &["idempotencyKey"], message);
-            return Ok(is_same.then_some(Ok(before)).ok_or_else(reused));
+            if !is_same {
+                return Ok(Err(reused()));
+            }
+            if before.settled_at.is_some() || before.expires_at > now {
+                return Ok(Ok(Ok(before)));
+            }
+            // It was given back: whether it still fits is asked anew.
+            id = before.id;
         }
     }
     let mut facts = store::facts_in(change.transaction(), hub_id, now).await?;
@@ -168,7 +176,7 @@ pub(super) async fn reserve(
     }
     let reservation = api_reservations::Model {
         hub_id,
-        id: Uuid::now_v7(),
+        id,
         calls: input.calls,
         purpose,
         expires_at: now + limits::RESERVATION_SECONDS.value as Micros * SECOND,

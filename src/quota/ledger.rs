@@ -10,8 +10,8 @@ use crate::quota::{ApiCallPurpose, QuotaState};
 const RETRY_QUARTERS: i64 = 3;
 /// How many minutes make the present pace.
 const PACE_MINUTES: i64 = 60;
-/// When to ask again where others than us use up the org's calls.
-pub(super) const ORG_PAUSE: Micros = 15 * MINUTE;
+/// For how long a reading of the org's calls counts: others use them too, and the next one comes only with a call.
+const READING_COUNTS: Micros = 60 * MINUTE;
 
 /// The minute of an instant.
 pub(super) fn minute_of(at: Micros) -> Micros {
@@ -40,10 +40,21 @@ impl Facts {
             .map(|calls| (i64::from(calls) * RETRY_QUARTERS + 3) / 4)
     }
 
-    /// Calls that the org has left, what is set aside taken off; absent while no reading is known.
+    /// The org's limit and use, while their reading counts.
+    fn org(&self) -> Option<(i64, i64)> {
+        let limit = self
+            .salesforce_limit
+            .filter(|_| self.now < self.reading_ends())?;
+        Some((limit.into(), self.org_used.unwrap_or(0).into()))
+    }
+
+    fn reading_ends(&self) -> Micros {
+        self.org_read_at.map_or(self.now, |at| at + READING_COUNTS)
+    }
+
+    /// Calls that the org has left, what is set aside taken off; absent while no reading counts.
     fn org_left(&self) -> Option<i64> {
-        let limit = self.salesforce_limit?;
-        Some(i64::from(limit) - i64::from(self.org_used.unwrap_or(0)) - self.reserved)
+        self.org().map(|(limit, used)| limit - used - self.reserved)
     }
 
     /// Calls that can still be reserved; absent while neither limit is known.
@@ -56,8 +67,7 @@ impl Facts {
     }
 
     fn is_org_exhausted(&self) -> bool {
-        let limit = self.salesforce_limit;
-        limit.is_some_and(|limit| self.org_used.is_some_and(|used| used >= limit))
+        self.org().is_some_and(|(limit, used)| used >= limit)
     }
 
     fn is_allocation_used(&self) -> bool {
@@ -119,20 +129,22 @@ impl Facts {
         minutes: &[Minute],
         reservations: &[Release],
     ) -> Micros {
-        let own = self.ceiling(purpose).and_then(|ceiling| {
+        let taken = self.used + self.reserved;
+        let short = self.ceiling(purpose).filter(|most| taken + calls > *most);
+        let own = short.and_then(|ceiling| {
             let used = minutes
                 .iter()
                 .map(|minute| (minute.minute + DAY, minute.used));
             let mut releases: Vec<Release> = used.chain(reservations.iter().copied()).collect();
             releases.sort_unstable();
-            falls_to(self.used + self.reserved, ceiling - calls, releases)
+            falls_to(taken, ceiling - calls, releases)
         });
         let org = self.org_left().filter(|left| *left < calls);
-        let org = org.map(|_| self.now + ORG_PAUSE);
+        let org = org.map(|_| self.reading_ends());
         own.into_iter()
             .chain(org)
             .max()
-            .unwrap_or(self.now + ORG_PAUSE)
+            .unwrap_or(self.now + MINUTE)
     }
 
     /// When the allocation will be used up at the pace of the last hour, minutes that count no more taken off; absent

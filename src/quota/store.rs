@@ -7,10 +7,11 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::kernel::bulk;
-use crate::kernel::clock::Micros;
+use crate::kernel::clock::{DAY, Micros};
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
+use crate::kernel::limits;
 use crate::quota::QuotaState;
 use crate::quota::ledger::{Minute, before_window, minute_of};
 use crate::quota::limit_info::LimitInfo;
@@ -245,16 +246,17 @@ pub(super) async fn remember(
     transaction: &DatabaseTransaction,
     report: api_usage_reports::Model,
 ) -> Result<bool> {
-    let id = (report.hub_id, report.digest);
-    if api_usage_reports::Entity::find_by_id(id)
-        .one(transaction)
-        .await?
-        .is_some()
-    {
-        return Ok(false);
-    }
-    bulk::insert::<api_usage_reports::Entity>(transaction, &[report], "").await?;
-    Ok(true)
+    #[derive(FromQueryResult)]
+    struct Fresh {}
+    let oldest = report.received_at - limits::REPORT_ID_DAYS.value as Micros * DAY;
+    let clause = format!(
+        "ON CONFLICT (hub_id, digest) DO UPDATE SET received_at = excluded.received_at \
+         WHERE api_usage_reports.received_at < {oldest} RETURNING digest"
+    );
+    let fresh: Vec<Fresh> =
+        bulk::insert_returning::<api_usage_reports::Entity, _>(transaction, &[report], &clause)
+            .await?;
+    Ok(!fresh.is_empty())
 }
 
 /// Writes what does not follow from other rows.

@@ -181,7 +181,11 @@ impl Delivery {
     /// Where to go on after a cut, while nothing is on the way.
     pub(super) fn position(&self) -> Option<Position> {
         match &self.phase {
-            Phase::Running(running) => running.progress.position(),
+            // A piece is in the channel before the progress moves past it: looked at in this order, none is passed over.
+            Phase::Running(running) => {
+                let position = running.progress.position();
+                position.filter(|_| running.sent.is_empty())
+            }
             Phase::Following(following) => match following.group.after(following.position) {
                 Found::Nothing(position) => Some(position),
                 Found::Event(..) | Found::Lost => Some(following.position),

@@ -18,7 +18,9 @@ use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::limits;
 
 use crate::kernel::scalars::Instant;
-use crate::portals::api::{Portal, PortalChange, PortalListArguments, PortalOrder, list_portals};
+use crate::portals::api::{
+    Portal, PortalChange, PortalEvent, PortalListArguments, PortalOrder, list_portals,
+};
 use crate::portals::mutations::PortalMutations;
 use crate::portals::{SyncState, scope_of};
 use crate::quota::api::{Quota, QuotaMutations, QuotaSubscription};
@@ -73,6 +75,7 @@ pub enum Node {
     SyncErrorEvent(SyncErrorEvent),
     PortalChange(PortalChange),
     Quota(Quota),
+    PortalEvent(PortalEvent),
 }
 
 /// Everything that can be asked.
@@ -206,6 +209,9 @@ async fn load(call: &Call, id: &ID) -> Result<Option<Node>> {
             .await?
             .map(Node::PortalChange),
         Kind::Quota => Quota::find(call, scope).await?.map(Node::Quota),
+        Kind::PortalEvent => PortalEvent::load(call, &scope, &id)
+            .await?
+            .map(Node::PortalEvent),
         // Only `reportApiUsage` asks for it.
         Kind::ApiCallReservation => None,
     })

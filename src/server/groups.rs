@@ -127,20 +127,30 @@ impl Group {
 
 /// Runs until the subscription ends; its followers then go on by themselves, and are told why.
 async fn run(mut running: Subscription, kept: Arc<Kept>) {
+    let kept = EndsWith(kept);
     let progress = running.progress.clone();
     loop {
         tokio::select! {
             biased;
             response = running.stream.next() => match (response, progress.delivered()) {
                 (Some(response), Some(position)) if !subscription::ends(&response) => {
-                    kept.keep(position, answer::written(&response, None).into());
+                    kept.0.keep(position, answer::written(&response, None).into());
                 }
-                _ => return kept.end(),
+                _ => return,
             },
             position = progress.caught_up() => if let Some(position) = position {
-                kept.reached(position);
+                kept.0.reached(position);
             },
         }
+    }
+}
+
+/// However a group ends, its followers hear of it.
+struct EndsWith(Arc<Kept>);
+
+impl Drop for EndsWith {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -91,7 +91,7 @@ async fn first(delivery: &mut Delivery) -> Vec<u8> {
     let progress = delivery.progress();
     tokio::select! {
         biased;
-        () = progress.began() => comment(progress.position()),
+        start = progress.began() => comment(start),
         piece = delivery.next() => piece.as_ref().map_or_else(|| comment(None), of),
     }
 }

@@ -15,7 +15,7 @@ both! {
             ("SYNC_HEALTH_REPORT_TOKEN", engine()),
         ];
         let mut node = Command::new("node");
-        node.arg("--test").current_dir(folder).envs(environment);
+        node.args(["--test", "--test-timeout=120000"]).current_dir(folder).envs(environment);
         let output = tokio::task::spawn_blocking(move || node.output().expect("node")).await.expect("a run");
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));

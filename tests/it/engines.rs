@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::Duration;
 use serde_json::{Value, json};
+use sync_health::kernel::clock::Clock;
 
 use crate::commands::{Running, free_address, serve_at};
-use crate::harness::{engine, manager, postgres};
+use crate::harness::{Backend, Server, engine, manager, postgres};
 
 const ENGINES: i64 = 12;
 const ROUNDS: i64 = 25;
@@ -91,6 +93,35 @@ impl Servers {
     }
 }
 
+/// Lets engines work at once while somebody watches; answers what they used and left open, and that some were refused.
+async fn work_at_once(servers: &Servers, first: i64) -> (i64, i64) {
+    let is_over = AtomicBool::new(false);
+    let watch = async {
+        let mut at = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            servers.quota(at).await;
+            at += 1;
+        }
+    };
+    let work = async {
+        let engines = (first..first + ENGINES).map(|number| servers.work(number));
+        let told = futures_util::future::join_all(engines).await;
+        is_over.store(true, Ordering::Relaxed);
+        told
+    };
+    let (told, ()) = tokio::join!(work, watch);
+    let sum = |count: fn(&Told) -> i64| told.iter().map(count).sum::<i64>();
+    assert!(sum(|told| told.refused) > 0, "nothing was contended");
+    (sum(|told| told.used), sum(|told| told.left_open))
+}
+
+async fn allocate(servers: &Servers) {
+    let allocate = "mutation ($input: SetHubspotAllocationInput!) { setHubspotAllocation(input: $input) { userErrors { message } } }";
+    servers
+        .ask(0, &manager(), allocate, json!({ "calls": ALLOCATED }))
+        .await;
+}
+
 async fn the_ledger_holds(database_url: String, count: usize) {
     let mut servers = Servers {
         addresses: (0..count).map(|_| free_address()).collect(),
@@ -101,32 +132,9 @@ async fn the_ledger_holds(database_url: String, count: usize) {
         let running = serve_at(&address, &database_url, &[]).await;
         servers._running.push(running);
     }
-    let allocate = "mutation ($input: SetHubspotAllocationInput!) { setHubspotAllocation(input: $input) { userErrors { message } } }";
-    servers
-        .ask(0, &manager(), allocate, json!({ "calls": ALLOCATED }))
-        .await;
-    let is_over = AtomicBool::new(false);
-    let watch = async {
-        let mut at = 0;
-        while !is_over.load(Ordering::Relaxed) {
-            servers.quota(at).await;
-            at += 1;
-        }
-    };
-    let work = async {
-        let engines = (0..ENGINES).map(|number| servers.work(number));
-        let told = futures_util::future::join_all(engines).await;
-        is_over.store(true, Ordering::Relaxed);
-        told
-    };
-    let (told, ()) = tokio::join!(work, watch);
-    let sum = |count: fn(&Told) -> i64| told.iter().map(count).sum::<i64>();
-    let expected = (sum(|told| told.used), sum(|told| told.left_open));
-    assert_eq!(servers.quota(0).await, expected);
-    assert!(
-        sum(|told| told.refused) > 0 && expected.0 > 0,
-        "nothing was contended"
-    );
+    allocate(&servers).await;
+    let told = work_at_once(&servers, 0).await;
+    assert_eq!(servers.quota(0).await, told);
 }
 
 /// One process over a file.
@@ -143,4 +151,45 @@ async fn over_sqlite() {
 async fn over_postgres() {
     sync_health::kernel::tls::choose_provider();
     the_ledger_holds(postgres::new_database().await, 3).await;
+}
+
+/// What was set aside and never reported is given back, and granted again.
+async fn expired_is_granted_again(backend: Backend) {
+    let first = Server::start(backend).await;
+    // Both would make the tables of a file at the same time.
+    first.read("{ portal { hubId } }", json!({})).await;
+    let url = first.database_url.clone();
+    let clock = Clock::Manual(first.clock());
+    let second = Server::start_with(backend, |config| {
+        config.database_url = url;
+        config.clock = clock;
+    })
+    .await;
+    let address = |server: &Server| server.url.replace("http://", "");
+    let servers = Servers {
+        addresses: vec![address(&first), address(&second)],
+        http: reqwest::Client::new(),
+        _running: Vec::new(),
+    };
+    allocate(&servers).await;
+    let (used, left_open) = work_at_once(&servers, 0).await;
+    assert_eq!(servers.quota(0).await, (used, left_open));
+    assert!(left_open > 0);
+    first.pass(Duration::seconds(300));
+    assert_eq!(servers.quota(1).await, (used, 0));
+    let (more, open) = work_at_once(&servers, ENGINES).await;
+    assert!(more + open > 0, "nothing was granted again");
+    assert_eq!(servers.quota(0).await, (used + more, open));
+    second.stop().await;
+    first.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expired_over_sqlite() {
+    expired_is_granted_again(Backend::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expired_over_postgres() {
+    expired_is_granted_again(Backend::Postgres).await;
 }

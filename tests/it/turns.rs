@@ -9,11 +9,11 @@ use crate::quota::{allocate, used};
 
 /// What the feed tells of the portal as a whole.
 async fn portal_events(server: &Server, after: &Value) -> Vec<String> {
-    let query = "query ($first: Int, $after: String) { portal { portalEvents(first: $first, after: $after) { totalCount nodes { cursor kind at } } } }";
+    let query = "query ($first: Int, $after: String) { portal { events(first: $first, after: $after) { totalCount nodes { id cursor kind at } } } }";
     let data = server
         .read(query, json!({ "first": 100, "after": after }))
         .await;
-    let nodes = data["portal"]["portalEvents"]["nodes"]
+    let nodes = data["portal"]["events"]["nodes"]
         .as_array()
         .expect("events")
         .clone();
@@ -48,6 +48,9 @@ both! {
         }).await;
         assert_eq!(told, ["RETRIES_PAUSED", "EXHAUSTED", "RECOVERED"]);
         assert_eq!(portal_events(server, &cursor(server).await).await, [""; 0]);
+        let all = server.read("{ portal { events { nodes { id kind } } } }", json!({})).await["portal"]["events"]["nodes"].take();
+        let node = server.read("query ($id: ID!) { node(id: $id) { id ... on PortalEvent { kind } } }", json!({ "id": all[1]["id"] })).await;
+        assert_eq!(node["node"], all[1]);
         // Who follows the errors does not stumble over them, and goes on behind them after a cut.
         for count in 1..=2 {
             assert_eq!(live.data().await["syncErrorEvents"]["affectedRecordCount"], count);
@@ -61,7 +64,7 @@ both! {
         for count in 1..=3 {
             assert_eq!(late.data().await["syncErrorEvents"]["affectedRecordCount"], count);
         }
-        assert_eq!(server.error_code(&reader(), "query ($after: String) { portal { portalEvents(after: $after) { nodes { kind } } } }", json!({ "after": "x" })).await, "BAD_USER_INPUT");
+        assert_eq!(server.error_code(&reader(), "query ($after: String) { portal { events(after: $after) { nodes { kind } } } }", json!({ "after": "x" })).await, "BAD_USER_INPUT");
     }
 }
 

@@ -2,19 +2,21 @@
 
 use std::borrow::Cow;
 
-use async_graphql::{Context, Object, OutputType};
+use async_graphql::{Context, ID, Object, OutputType};
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Order, Query};
 
 use super::Portal;
+use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::connection::{Connection, wants_total};
 use crate::kernel::error::Result;
+use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::page::{Cursor, Page, TotalCount, size};
 use crate::kernel::plain::Plain;
 use crate::kernel::progress::Position;
 use crate::kernel::scalars::Instant;
 use crate::portals::tables::portal_events;
-use crate::portals::{PortalEventKind, position};
+use crate::portals::{self, PortalEventKind, position};
 
 /// A page of the feed's entries about the portal as a whole, oldest first.
 pub(super) async fn list(
@@ -68,6 +70,26 @@ pub struct PortalEvent {
 }
 
 impl PortalEvent {
+    /// The event of a global id; `None` when the portal's feed does not hold it.
+    pub async fn load(call: &Call, scope: &Scope<Read>, id: &GlobalId) -> Result<Option<Self>> {
+        use portal_events::Column;
+        let Some(portal) = portals::find(call, scope).await? else {
+            return Ok(None);
+        };
+        let numbers = id.two_numbers().filter(|(epoch, _)| *epoch == portal.epoch);
+        let Some((epoch, sequence)) = numbers else {
+            return Ok(None);
+        };
+        let mut select = Query::select();
+        select
+            .column(Asterisk)
+            .from(portal_events::Entity)
+            .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
+            .and_where(Expr::col(Column::Sequence).eq(sequence));
+        let row = call.snapshot.one(&select).await?;
+        Ok(row.map(|row| Self { epoch, row }))
+    }
+
     fn position(&self) -> Position {
         Position {
             epoch: self.epoch,
@@ -79,6 +101,13 @@ impl PortalEvent {
 /// An entry of the feed about the portal as a whole: its API calls, or whether it syncs.
 #[Object]
 impl PortalEvent {
+    /// Global id.
+    pub async fn id(&self) -> ID {
+        let Position { epoch, sequence } = self.position();
+        let key = [epoch.to_be_bytes(), sequence.to_be_bytes()].concat();
+        GlobalId::encode(Kind::PortalEvent, self.row.hub_id, &key)
+    }
+
     /// Its place in the feed: what `after` takes to go on behind it.
     async fn cursor(&self) -> String {
         self.position().encode()

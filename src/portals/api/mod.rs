@@ -284,7 +284,7 @@ impl Portal {
 
     /// What happened to the portal as a whole, oldest first: to its API calls, and whether it syncs. These entries share
     /// the feed and its cursors with `syncErrorEvents`.
-    async fn portal_events(
+    async fn events(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "How many, 1 to 100.", default = 50)] first: Option<i32>,

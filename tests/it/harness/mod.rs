@@ -121,6 +121,11 @@ impl Server {
         }
     }
 
+    /// The server's clock, for another one that shares it.
+    pub fn clock(&self) -> Arc<AtomicI64> {
+        self.clock.clone()
+    }
+
     /// Moves the server's clock.
     pub fn pass(&self, time: Duration) {
         self.clock.fetch_add(
