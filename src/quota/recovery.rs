@@ -33,14 +33,21 @@ async fn look(env: &Env) -> Result<()> {
         .iter()
         .filter(|facts| facts.state() != facts.told_state);
     for facts in turned {
-        let scope = Scope::of_server(facts.hub_id);
-        let Some(mut change) = Change::begin(env, &scope).await? else {
-            continue;
-        };
-        let now = change.now;
-        let mut facts = store::facts_in(change.transaction(), facts.hub_id, now).await?;
-        tell_state(&mut change, &mut facts).await?;
-        change.commit().await?;
+        // One that fails does not hold up the others.
+        if let Err(error) = tell(env, facts.hub_id).await {
+            let _ = error.answer();
+        }
     }
     Ok(())
+}
+
+async fn tell(env: &Env, hub_id: i64) -> Result<()> {
+    let scope = Scope::of_server(hub_id);
+    let Some(mut change) = Change::begin(env, &scope).await? else {
+        return Ok(());
+    };
+    let now = change.now;
+    let mut facts = store::facts_in(change.transaction(), hub_id, now).await?;
+    tell_state(&mut change, &mut facts).await?;
+    change.commit().await
 }

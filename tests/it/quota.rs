@@ -289,7 +289,7 @@ both! {
     /// The state at once, then whenever it changes, the last state always; also when calls stop to count by themselves.
     async fn updated(server) {
         let mut socket = Socket::connect(server, &reader()).await;
-        socket.subscribe("1", &format!("subscription {{ quotaUpdated {{ {FIELDS} }} }}"), json!({})).await;
+        socket.subscribe("1", &format!("subscription ($hubId: ID) {{ quotaUpdated(hubId: $hubId) {{ {FIELDS} }} }}"), json!({ "hubId": "1001" })).await;
         assert_eq!(socket.data().await["quotaUpdated"]["usedLast24Hours"], 0);
         allocate(server, json!({ "calls": 100 })).await;
         assert_eq!(socket.data().await["quotaUpdated"]["allocatedToHubspot"], 100);

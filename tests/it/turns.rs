@@ -9,7 +9,7 @@ use crate::quota::{allocate, used};
 
 /// What the feed tells of the portal as a whole.
 async fn portal_events(server: &Server, after: &Value) -> Vec<String> {
-    let query = "query ($first: Int, $after: String) { portal { events(first: $first, after: $after) { totalCount nodes { id cursor kind at } } } }";
+    let query = "query ($first: Int, $after: String) { portal { events(first: $first, after: $after) { totalCount totalCountPrecision pageInfo { hasNextPage endCursor } edges { cursor node { kind } } nodes { id cursor kind at } } } }";
     let data = server
         .read(query, json!({ "first": 100, "after": after }))
         .await;
@@ -79,6 +79,9 @@ both! {
         assert_eq!(state().await, json!({ "syncState": "SUSPENDED", "suspension": { "reason": "ORG_LIMIT_REACHED", "since": minute(10) } }));
         // Salesforce says so, not HubSpot; and what happened before the turn changes nothing.
         server.succeed(json!([success("2", 9)])).await;
+        assert_eq!(state().await["syncState"], "SUSPENDED");
+        // A record that is gone says nothing of the portal.
+        server.succeed(json!([{ "occurredAt": minute(11), "removed": true, "hubspotRecord": { "objectType": "contact", "recordId": "2" } }])).await;
         assert_eq!(state().await["syncState"], "SUSPENDED");
         server.succeed(json!([success("2", 11)])).await;
         assert_eq!(state().await, json!({ "syncState": "ACTIVE", "suspension": null }));

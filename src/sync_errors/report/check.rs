@@ -216,6 +216,7 @@ pub fn check_success(
     );
     findings.need_a_record(hubspot_record.as_ref(), salesforce_record.as_ref());
     findings.done(CheckedSuccess {
+        removed: input.removed.unwrap_or(false),
         occurred_at,
         direction: input.direction,
         hubspot_record,

@@ -40,6 +40,8 @@ pub struct CheckedFailure {
 /// A success that was checked.
 #[derive(Debug)]
 pub struct CheckedSuccess {
+    /// Whether the record is gone or excluded: that says nothing of whether the portal syncs.
+    pub removed: bool,
     /// When it happened.
     pub occurred_at: Micros,
     /// Its direction; absent: both.

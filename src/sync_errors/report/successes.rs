@@ -54,8 +54,10 @@ pub async fn report_successes(
     rows.into_iter().for_each(|row| ledger.put_record(row));
     successes.iter().for_each(|success| ledger.clear(success));
     write(&mut change, &ledger).await?;
-    if is_suspended {
-        change.resume(latest(successes)).await?;
+    let synced = successes.iter().filter(|success| !success.removed);
+    let synced = synced.map(|success| success.occurred_at).max();
+    if let Some(at) = synced.filter(|_| is_suspended) {
+        change.resume(at).await?;
     }
     change.commit().await?;
     let resolved = ledger
