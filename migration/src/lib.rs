@@ -10,6 +10,26 @@
 
 pub use sea_orm_migration::prelude::*;
 
+/// A migration of two texts of statements, `UP` and `DOWN`, named after its file.
+macro_rules! migration {
+    ($(#[$doc:meta])*) => {
+        $(#[$doc])*
+        #[derive(sea_orm_migration::prelude::DeriveMigrationName)]
+        pub(crate) struct Migration;
+
+        #[async_trait::async_trait]
+        impl sea_orm_migration::prelude::MigrationTrait for Migration {
+            async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+                crate::run(manager, UP).await
+            }
+
+            async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+                crate::run(manager, DOWN).await
+            }
+        }
+    };
+}
+
 mod m0001_first_road;
 mod m0002_server_keys;
 mod m0003_quota;

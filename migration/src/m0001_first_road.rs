@@ -2,19 +2,8 @@
 
 use sea_orm_migration::prelude::*;
 
-/// The first tables.
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::run(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::run(manager, DOWN).await
-    }
+migration! {
+    /// The first tables.
 }
 
 const UP: &str = "

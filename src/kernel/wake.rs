@@ -14,6 +14,9 @@ use tokio::sync::watch;
 /// The channel of NOTIFY; what is sent is the portal's Hub ID.
 const CHANNEL: &str = "sync_health";
 
+/// The shortest time between two states of a stream of states: what changes more often is told together.
+pub const STATE_PAUSE: Duration = Duration::from_millis(250);
+
 /// How long to wait before connecting again.
 const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 

@@ -1,7 +1,6 @@
 //! What changes a portal's settings and sync state: by people (`configurePortal`), by engines (`reportPortalState`).
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
-use uuid::Uuid;
 
 use crate::kernel::auth::{Manage, Report, Scope, Writing};
 use crate::kernel::call::Call;
@@ -13,10 +12,10 @@ use crate::kernel::text::fold_all;
 use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::portals::api::Portal;
 use crate::portals::settings::{
-    Told, check_base_url, check_length, check_name, check_time_zone, differences,
+    check_base_url, check_length, check_name, check_time_zone, differences,
 };
 use crate::portals::store;
-use crate::portals::tables::{portal_changes, portals};
+use crate::portals::tables::portals;
 use crate::portals::{Change, Locale, SuspensionReason, SyncState, check_occurred_at, scope_of};
 
 /// New settings. A key left out stays as it is; null sets the default.
@@ -159,32 +158,15 @@ async fn change_settings<R: Writing>(
     let hub_id = scope.hub_id().to_string();
     new.search_text = fold_all([new.name.as_deref(), Some(hub_id.as_str())]);
     if new != old {
-        let told = differences(&old, &new)
-            .into_iter()
-            .map(|told| told_change(&change, scope, told))
-            .collect::<Vec<_>>();
+        for told in differences(&old, &new) {
+            change.tell_setting(scope.subject(), told).await?;
+        }
         change.tell_turn(&old, &new).await?;
-        store::write_settings(change.transaction(), new, &told).await?;
+        store::write_settings(change.transaction(), new).await?;
     }
     change.commit().await?;
     call.snapshot.renew().await;
     Ok(Ok(()))
-}
-
-fn told_change<R>(
-    change: &Change,
-    scope: &Scope<R>,
-    (setting, old_value, new_value): Told,
-) -> portal_changes::Model {
-    portal_changes::Model {
-        hub_id: scope.hub_id(),
-        id: Uuid::now_v7(),
-        changed_at: change.now,
-        changed_by: scope.subject().to_owned(),
-        setting: setting.to_owned(),
-        old_value,
-        new_value,
-    }
 }
 
 /// Puts one key of an input where it belongs, or tells why not.

@@ -57,11 +57,7 @@ pub(super) fn check_base_url(text: &str, key: &'static str) -> Result<String, Us
 }
 
 /// A text within its limit.
-pub(super) fn check_length(
-    text: &str,
-    key: &'static str,
-    limit: limits::Limit,
-) -> Result<(), UserError> {
+pub fn check_length(text: &str, key: &'static str, limit: limits::Limit) -> Result<(), UserError> {
     if text.chars().count() <= limit.value {
         return Ok(());
     }

@@ -87,7 +87,7 @@ impl Change {
         apply(&mut new);
         new.state_reported_at = Some(at);
         self.tell_turn(&old, &new).await?;
-        store::write_settings(self.transaction(), new, &[]).await
+        store::write_settings(self.transaction(), new).await
     }
 
     /// Tells whether the sync state turned.

@@ -300,17 +300,12 @@ pub(super) async fn settings(
     Ok(portals::Entity::find_by_id(hub_id).one(transaction).await?)
 }
 
-/// Writes settings and what is told of the change.
+/// Writes settings and sync state.
 pub(super) async fn write_settings(
     transaction: &DatabaseTransaction,
     portal: portals::Model,
-    changes: &[portal_changes::Model],
 ) -> Result<()> {
-    bulk::upsert::<portals::Entity>(transaction, &[portal]).await?;
-    if !changes.is_empty() {
-        bulk::insert::<portal_changes::Entity>(transaction, changes, "").await?;
-    }
-    Ok(())
+    bulk::upsert::<portals::Entity>(transaction, &[portal]).await
 }
 
 /// A page of the changes of settings, newest first.

@@ -11,7 +11,7 @@ use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::limits;
 use crate::kernel::user_error::{UserError, UserErrorCode};
-use crate::portals::{Change, PortalEventKind, check_occurred_at, find_in};
+use crate::portals::{Change, PortalEventKind, check_length, check_occurred_at, find_in};
 use crate::quota::QuotaState;
 use crate::quota::api::{Quota, ReportApiUsageInput, ReserveApiCallsInput};
 use crate::quota::limit_info::{self, LimitInfo};
@@ -93,20 +93,18 @@ pub(super) async fn report(
         digest: digest(&input.report_id),
         received_at: now,
     };
-    if !store::remember(change.transaction(), report).await? {
-        let facts = store::facts_in(change.transaction(), hub_id, now).await?;
-        return answered(call, scope, change, facts).await;
-    }
-    let mut facts = store::facts_in(change.transaction(), hub_id, now).await?;
-    let at = input.occurred_at.map_or(now, |at| at.0.min(now));
-    facts.read(info, at);
-    store::write(change.transaction(), &facts, (at, input.calls)).await?;
-    if let Some(reservation) = reservation.filter(|open| open.settled_at.is_none()) {
-        let settled = api_reservations::Model {
-            settled_at: Some(now),
-            ..reservation
-        };
-        store::write_reservation(change.transaction(), settled).await?;
+    if store::remember(change.transaction(), report).await? {
+        let mut facts = store::facts_in(change.transaction(), hub_id, now).await?;
+        let at = input.occurred_at.map_or(now, |at| at.0.min(now));
+        facts.read(info, at);
+        store::write(change.transaction(), &facts, (at, input.calls)).await?;
+        if let Some(reservation) = reservation.filter(|open| open.settled_at.is_none()) {
+            let settled = api_reservations::Model {
+                settled_at: Some(now),
+                ..reservation
+            };
+            store::write_reservation(change.transaction(), settled).await?;
+        }
     }
     let facts = store::facts_in(change.transaction(), hub_id, now).await?;
     answered(call, scope, change, facts).await
@@ -131,12 +129,20 @@ fn check_report(input: &ReportApiUsageInput, now: Micros) -> Result<Option<Limit
     }
 }
 
+/// What is answered to who wants calls.
+pub(super) enum Granted {
+    /// They are set aside.
+    Now(api_reservations::Model),
+    /// They will fit then.
+    Later(Micros),
+}
+
 /// Sets calls aside, or answers when to ask again.
 pub(super) async fn reserve(
     call: &Call,
     scope: &Scope<Report>,
     input: &ReserveApiCallsInput,
-) -> Result<Result<Result<api_reservations::Model, Micros>, UserError>> {
+) -> Result<Result<Granted, UserError>> {
     if let Err(error) = check_reserve(input) {
         return Ok(Err(error));
     }
@@ -149,15 +155,13 @@ pub(super) async fn reserve(
     if let Some(digest) = idempotency_digest {
         let before = store::reserved_before(change.transaction(), hub_id, digest).await?;
         if let Some(before) = before {
-            let is_same = (before.calls, before.purpose) == (input.calls, input.purpose);
-            let message = "This idempotencyKey belongs to another request: use a new one.";
-            let code = UserErrorCode::IdempotencyKeyReused;
-            let reused = || UserError::new(code, &["idempotencyKey"], message);
-            if !is_same {
-                return Ok(Err(reused()));
+            if (before.calls, before.purpose) != (input.calls, input.purpose) {
+                let message = "This idempotencyKey belongs to another request: use a new one.";
+                let code = UserErrorCode::IdempotencyKeyReused;
+                return Ok(Err(UserError::new(code, &["idempotencyKey"], message)));
             }
             if before.settled_at.is_some() || before.expires_at > now {
-                return Ok(Ok(Ok(before)));
+                return Ok(Ok(Granted::Now(before)));
             }
             // It was given back: whether it still fits is asked anew.
             id = before.id;
@@ -172,7 +176,8 @@ pub(super) async fn reserve(
     }
     if facts.room(purpose).is_some_and(|room| calls > room) {
         let (minutes, open) = store::releases(change.transaction(), &facts).await?;
-        return Ok(Ok(Err(facts.retry_at((calls, purpose), &minutes, &open))));
+        let at = facts.retry_at((calls, purpose), &minutes, &open);
+        return Ok(Ok(Granted::Later(at)));
     }
     let reservation = api_reservations::Model {
         hub_id,
@@ -188,7 +193,7 @@ pub(super) async fn reserve(
     tell_state(&mut change, &mut facts).await?;
     change.ring();
     change.commit().await?;
-    Ok(Ok(Ok(reservation)))
+    Ok(Ok(Granted::Now(reservation)))
 }
 
 fn check_reserve(input: &ReserveApiCallsInput) -> Result<(), UserError> {
@@ -216,16 +221,11 @@ fn check_calls(calls: i32, least: i32) -> Result<(), UserError> {
 }
 
 fn check_name(name: &str, key: &'static str) -> Result<(), UserError> {
-    let limit = limits::NAME_CHARACTERS;
     if name.is_empty() {
         let message = "At least one character is needed.";
         return Err(UserError::new(UserErrorCode::Required, &[key], message));
     }
-    if name.chars().count() <= limit.value {
-        return Ok(());
-    }
-    let message = format!("At most {} {} ({}).", limit.value, limit.unit, limit.name);
-    Err(UserError::new(UserErrorCode::TooLong, &[key], message))
+    check_length(name, key, limits::NAME_CHARACTERS)
 }
 
 async fn reservation(change: &Change, id: &ID) -> Result<Option<api_reservations::Model>> {
@@ -246,10 +246,10 @@ fn digest(name: &str) -> Uuid {
 }
 
 /// Tells in the feed when the state is another than was told.
-pub(super) async fn tell_state(change: &mut Change, facts: &mut Facts) -> Result<bool> {
+pub(super) async fn tell_state(change: &mut Change, facts: &mut Facts) -> Result<()> {
     let state = facts.state();
     if state == facts.told_state {
-        return Ok(false);
+        return Ok(());
     }
     facts.told_state = state;
     store::write_row(change.transaction(), facts).await?;
@@ -258,8 +258,7 @@ pub(super) async fn tell_state(change: &mut Change, facts: &mut Facts) -> Result
         QuotaState::RetriesPaused => PortalEventKind::RetriesPaused,
         QuotaState::Exhausted => PortalEventKind::Exhausted,
     };
-    change.tell(kind).await?;
-    Ok(true)
+    change.tell(kind).await
 }
 
 /// Commits, rings whoever watches, and answers the calls as they are then.

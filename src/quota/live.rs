@@ -15,6 +15,7 @@ use crate::kernel::auth::Read;
 use crate::kernel::call::Call;
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::wake::STATE_PAUSE;
 use crate::portals::api::Portal;
 use crate::portals::{scope_of, unknown_portal};
 use crate::quota::api::Quota;
@@ -22,8 +23,6 @@ use crate::quota::store::{self, Facts};
 
 /// How often is looked without a ring: minutes stop to count by themselves, and a ring can be lost.
 const LOOK: Duration = Duration::from_secs(10);
-/// The shortest time between two states: what changes more often is told together.
-const STATE_PAUSE: Duration = Duration::from_millis(250);
 
 type State = watch::Sender<Facts>;
 

@@ -131,7 +131,8 @@ impl Quota {
         self.facts.allocated
     }
 
-    /// Calls that can still be reserved: of the allocation and of the org, the smaller; null when neither is known.
+    /// Calls that can still be reserved: of the allocation and of the org, the smaller. A reading of the org counts for
+    /// an hour; null when neither is known.
     async fn remaining(&self) -> Option<i32> {
         self.facts.remaining().map(count)
     }

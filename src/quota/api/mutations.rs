@@ -10,8 +10,9 @@ use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::scalars::Instant;
 use crate::kernel::user_error::UserError;
 use crate::portals::scope_of;
+use crate::quota::ApiCallPurpose;
+use crate::quota::change::{self, Granted};
 use crate::quota::tables::api_reservations;
-use crate::quota::{ApiCallPurpose, change};
 
 /// How many calls HubSpot may use.
 #[derive(InputObject)]
@@ -24,7 +25,7 @@ pub struct SetHubspotAllocationInput {
 }
 
 /// The answer to `setHubspotAllocation`.
-#[derive(SimpleObject, Default)]
+#[derive(SimpleObject)]
 pub struct SetHubspotAllocationPayload {
     /// The calls as they are now; null when something was refused.
     quota: Option<Quota>,
@@ -50,7 +51,7 @@ pub struct ReportApiUsageInput {
 }
 
 /// The answer to `reportApiUsage`.
-#[derive(SimpleObject, Default)]
+#[derive(SimpleObject)]
 pub struct ReportApiUsagePayload {
     /// The calls as they are now; null when something was refused.
     quota: Option<Quota>,
@@ -96,23 +97,12 @@ impl QuotaMutations {
         #[graphql(desc = "How many.")] input: SetHubspotAllocationInput,
     ) -> Result<SetHubspotAllocationPayload> {
         let call = Call::of(ctx)?;
-        let set = async {
-            let scope = scope_of::<Manage>(call, input.hub_id.as_ref())?;
-            let Some(scope) = scope else {
-                return Ok(Err(UserError::unknown_portal()));
-            };
-            change::set_allocation(call, &scope, &input.calls).await
+        let set = match scope_of::<Manage>(call, input.hub_id.as_ref())? {
+            Some(scope) => change::set_allocation(call, &scope, &input.calls).await?,
+            None => Err(UserError::unknown_portal()),
         };
-        Ok(match set.await? {
-            Ok(quota) => SetHubspotAllocationPayload {
-                quota: Some(quota),
-                user_errors: Vec::new(),
-            },
-            Err(error) => SetHubspotAllocationPayload {
-                quota: None,
-                user_errors: vec![error],
-            },
-        })
+        let (quota, user_errors) = told(set);
+        Ok(SetHubspotAllocationPayload { quota, user_errors })
     }
 
     /// Counts API calls that were made; reads the org's limit and use from Salesforce's header. It is never refused for
@@ -123,22 +113,12 @@ impl QuotaMutations {
         #[graphql(desc = "The calls.")] input: ReportApiUsageInput,
     ) -> Result<ReportApiUsagePayload> {
         let call = Call::of(ctx)?;
-        let Some(scope) = scope_of::<Report>(call, input.hub_id.as_ref())? else {
-            return Ok(ReportApiUsagePayload {
-                quota: None,
-                user_errors: vec![UserError::unknown_portal()],
-            });
+        let reported = match scope_of::<Report>(call, input.hub_id.as_ref())? {
+            Some(scope) => change::report(call, &scope, &input).await?,
+            None => Err(UserError::unknown_portal()),
         };
-        Ok(match change::report(call, &scope, &input).await? {
-            Ok(quota) => ReportApiUsagePayload {
-                quota: Some(quota),
-                user_errors: Vec::new(),
-            },
-            Err(error) => ReportApiUsagePayload {
-                quota: None,
-                user_errors: vec![error],
-            },
-        })
+        let (quota, user_errors) = told(reported);
+        Ok(ReportApiUsagePayload { quota, user_errors })
     }
 
     /// Sets API calls aside before they are made, so that all engines together stay within the allocation. What is not
@@ -149,24 +129,25 @@ impl QuotaMutations {
         #[graphql(desc = "How many, and what for.")] input: ReserveApiCallsInput,
     ) -> Result<ReserveApiCallsPayload> {
         let call = Call::of(ctx)?;
-        let refused = |error| ReserveApiCallsPayload {
-            user_errors: vec![error],
-            ..ReserveApiCallsPayload::default()
+        let granted = match scope_of::<Report>(call, input.hub_id.as_ref())? {
+            Some(scope) => change::reserve(call, &scope, &input).await?,
+            None => Err(UserError::unknown_portal()),
         };
-        let Some(scope) = scope_of::<Report>(call, input.hub_id.as_ref())? else {
-            return Ok(refused(UserError::unknown_portal()));
-        };
-        Ok(match change::reserve(call, &scope, &input).await? {
-            Ok(Ok(reservation)) => ReserveApiCallsPayload {
-                reservation: Some(shown(&reservation)),
-                ..ReserveApiCallsPayload::default()
-            },
-            Ok(Err(retry_at)) => ReserveApiCallsPayload {
-                retry_at: Some(Instant(retry_at)),
-                ..ReserveApiCallsPayload::default()
-            },
-            Err(error) => refused(error),
-        })
+        let mut payload = ReserveApiCallsPayload::default();
+        match granted {
+            Ok(Granted::Now(reservation)) => payload.reservation = Some(shown(&reservation)),
+            Ok(Granted::Later(at)) => payload.retry_at = Some(Instant(at)),
+            Err(error) => payload.user_errors.push(error),
+        }
+        Ok(payload)
+    }
+}
+
+/// What a payload holds: the calls, or what was refused.
+fn told(answer: Result<Quota, UserError>) -> (Option<Quota>, Vec<UserError>) {
+    match answer {
+        Ok(quota) => (Some(quota), Vec::new()),
+        Err(error) => (None, vec![error]),
     }
 }
 

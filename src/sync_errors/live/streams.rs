@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::{Stream, stream};
 use tokio::sync::watch;
@@ -14,6 +14,7 @@ use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::progress::Position;
+use crate::kernel::wake::STATE_PAUSE;
 use crate::portals::api::Portal;
 use crate::portals::{PortalRow, position, unknown_portal};
 use crate::sync_errors::SyncErrorEventKind;
@@ -30,9 +31,6 @@ pub struct EventsArguments {
     /// Behind this cursor; absent: from now on.
     pub after: Option<String>,
 }
-
-/// The shortest time between two states: what changes more often is told together.
-const STATE_PAUSE: Duration = Duration::from_millis(250);
 
 /// The events of a portal, in order, without a gap.
 pub async fn events(
