@@ -36,7 +36,8 @@ pub enum SyncState {
     /// It syncs.
     #[sea_orm(num_value = 0)]
     Active,
-    /// It does not: `suspension` says since when and why.
+    /// It does not: `suspension` says since when and why. Reported, or told by a failure of the last 15 minutes with
+    /// REQUEST_LIMIT_EXCEEDED, API_CURRENTLY_DISABLED or API_DISABLED_FOR_ORG of Salesforce; a later success ends it.
     #[sea_orm(num_value = 1)]
     Suspended,
 }

@@ -40,12 +40,13 @@ impl Facts {
             .map(|calls| (i64::from(calls) * RETRY_QUARTERS + 3) / 4)
     }
 
-    /// The org's limit and use, while their reading counts.
+    /// The org's limit and use, with what was used here since, while their reading counts.
     fn org(&self) -> Option<(i64, i64)> {
         let limit = self
             .salesforce_limit
             .filter(|_| self.now < self.reading_ends())?;
-        Some((limit.into(), self.org_used.unwrap_or(0).into()))
+        let used = i64::from(self.org_used.unwrap_or(0)) + self.used_since_reading;
+        Some((limit.into(), used))
     }
 
     fn reading_ends(&self) -> Micros {

@@ -2,7 +2,8 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult, StatementBuilder,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
+    QueryFilter, QueryOrder, StatementBuilder,
 };
 use uuid::Uuid;
 
@@ -38,6 +39,8 @@ pub struct Facts {
     pub(super) told_state: QuotaState,
     /// Calls used in the last 24 hours.
     pub used: i64,
+    /// Of them, in minutes that began after the reading of the org's calls: it does not know of them.
+    pub(super) used_since_reading: i64,
     /// Calls set aside.
     pub reserved: i64,
 }
@@ -55,6 +58,7 @@ impl Facts {
             org_read_at: None,
             told_state: QuotaState::Ok,
             used: 0,
+            used_since_reading: 0,
             reserved: 0,
         }
     }
@@ -103,6 +107,7 @@ struct Line {
     measured_at: Option<i64>,
     told_state: QuotaState,
     used: i64,
+    used_since_reading: i64,
     reserved: i64,
 }
 
@@ -141,6 +146,7 @@ fn in_order(lines: Vec<Line>, hub_ids: &[i64], now: Micros) -> Vec<Facts> {
             org_read_at: line.org_read_at,
             told_state: line.told_state,
             used: line.used,
+            used_since_reading: line.used_since_reading,
             reserved: line.reserved,
         },
     };
@@ -149,14 +155,17 @@ fn in_order(lines: Vec<Line>, hub_ids: &[i64], now: Micros) -> Vec<Facts> {
 
 fn select(backend: DbBackend, hub_ids: &[i64], now: Micros) -> SelectStatement {
     let hub_id = (quotas::Entity, quotas::Column::HubId);
+    let minute = Expr::col((api_usage_minutes::Entity, api_usage_minutes::Column::Minute));
     let used = Query::select()
         .expr(Expr::cust("CAST(COALESCE(SUM(used), 0) AS BIGINT)"))
         .from(api_usage_minutes::Entity)
         .and_where(
             Expr::col((api_usage_minutes::Entity, api_usage_minutes::Column::HubId)).equals(hub_id),
         )
-        .and_where(Expr::col(api_usage_minutes::Column::Minute).gt(before_window(now)))
+        .and_where(minute.clone().gt(before_window(now)))
         .to_owned();
+    let mut since_reading = used.clone();
+    since_reading.and_where(minute.gt(Expr::col((quotas::Entity, quotas::Column::OrgReadAt))));
     let reserved = Query::select()
         .expr(Expr::cust("CAST(COALESCE(SUM(calls), 0) AS BIGINT)"))
         .from(api_reservations::Entity)
@@ -169,6 +178,10 @@ fn select(backend: DbBackend, hub_ids: &[i64], now: Micros) -> SelectStatement {
     Query::select()
         .column((quotas::Entity, sea_orm::sea_query::Asterisk))
         .expr_as(Expr::SubQuery(None, Box::new(used.into())), "used")
+        .expr_as(
+            Expr::SubQuery(None, Box::new(since_reading.into())),
+            "used_since_reading",
+        )
         .expr_as(Expr::SubQuery(None, Box::new(reserved.into())), "reserved")
         .from(quotas::Entity)
         .and_where(Keys::numbers(hub_ids.iter().copied()).hold(backend, hub_id))
@@ -286,22 +299,42 @@ pub(super) async fn write(
     (at, calls): (Micros, i32),
 ) -> Result<()> {
     write_row(transaction, facts).await?;
-    let minute = api_usage_minutes::Model {
-        hub_id: facts.hub_id,
-        minute: minute_of(at),
-        used: calls.into(),
-        salesforce_limit: facts.salesforce_limit,
-        allocated: facts.allocated,
-    };
+    let (hub_id, minute) = (facts.hub_id, minute_of(at));
     // What was allowed in a minute that is over, stays.
-    let allowed = match minute.minute == minute_of(facts.now) {
-        true => ", salesforce_limit = excluded.salesforce_limit, allocated = excluded.allocated",
-        false => "",
+    let is_over = minute != minute_of(facts.now);
+    let (salesforce_limit, allocated) = match is_over {
+        true => allowed_before(transaction, hub_id, minute).await?,
+        false => (facts.salesforce_limit, facts.allocated),
+    };
+    let minute = api_usage_minutes::Model {
+        hub_id,
+        minute,
+        used: calls.into(),
+        salesforce_limit,
+        allocated,
+    };
+    let allowed = match is_over {
+        true => "",
+        false => ", salesforce_limit = excluded.salesforce_limit, allocated = excluded.allocated",
     };
     let conflict = format!(
         "ON CONFLICT (hub_id, minute) DO UPDATE SET used = api_usage_minutes.used + excluded.used{allowed}"
     );
     bulk::insert::<api_usage_minutes::Entity>(transaction, &[minute], &conflict).await
+}
+
+/// The limit and the allocation that held when a minute began.
+async fn allowed_before(
+    transaction: &DatabaseTransaction,
+    hub_id: i64,
+    minute: Micros,
+) -> Result<(Option<i32>, Option<i32>)> {
+    let before = api_usage_minutes::Entity::find()
+        .filter(api_usage_minutes::Column::HubId.eq(hub_id))
+        .filter(api_usage_minutes::Column::Minute.lt(minute))
+        .order_by(api_usage_minutes::Column::Minute, Order::Desc);
+    let before = before.one(transaction).await?;
+    Ok(before.map_or((None, None), |row| (row.salesforce_limit, row.allocated)))
 }
 
 /// A reservation of the portal.
@@ -320,7 +353,6 @@ pub(super) async fn reserved_before(
     hub_id: i64,
     digest: Uuid,
 ) -> Result<Option<api_reservations::Model>> {
-    use sea_orm::{ColumnTrait, QueryFilter};
     let find = api_reservations::Entity::find()
         .filter(api_reservations::Column::HubId.eq(hub_id))
         .filter(api_reservations::Column::IdempotencyDigest.eq(digest));

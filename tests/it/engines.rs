@@ -1,8 +1,10 @@
-//! Many engines at once, over servers that are processes of their own: together they stay within the allocation.
+//! Many engines at once, each a process, over servers that are processes too: together they stay within the allocation.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::Duration;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sync_health::kernel::clock::Clock;
 
@@ -19,8 +21,11 @@ struct Servers {
     _running: Vec<Running>,
 }
 
+/// Says to a process of this binary which engine it is, over which servers.
+const ENGINE: &str = "SYNC_HEALTH_TEST_ENGINE";
+
 /// What an engine got and did.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Told {
     used: i64,
     left_open: i64,
@@ -28,6 +33,29 @@ struct Told {
 }
 
 impl Servers {
+    fn at(addresses: Vec<String>) -> Self {
+        Self {
+            addresses,
+            http: reqwest::Client::new(),
+            _running: Vec::new(),
+        }
+    }
+
+    /// Starts an engine as a process of its own and waits until it has worked.
+    async fn engine_process(&self, number: i64) -> Told {
+        let engine = format!("{number} {}", self.addresses.join(" "));
+        let mut command = Command::new(std::env::current_exe().expect("this binary"));
+        command
+            .args(["--exact", "engines::an_engine", "--ignored", "--nocapture"])
+            .env(ENGINE, engine);
+        let output = tokio::task::spawn_blocking(move || command.output());
+        let output = output.await.expect("a run").expect("an engine");
+        assert!(output.status.success(), "engine {number} failed");
+        let output = String::from_utf8(output.stdout).expect("text");
+        let told = output.lines().find_map(|line| line.strip_prefix("told "));
+        serde_json::from_str(told.expect("what it did")).expect("JSON")
+    }
+
     async fn ask(&self, at: i64, token: &str, query: &str, input: Value) -> Value {
         let at = at as usize % self.addresses.len();
         let url = format!("http://{}/graphql", self.addresses[at]);
@@ -104,7 +132,7 @@ async fn work_at_once(servers: &Servers, first: i64) -> (i64, i64) {
         }
     };
     let work = async {
-        let engines = (first..first + ENGINES).map(|number| servers.work(number));
+        let engines = (first..first + ENGINES).map(|number| servers.engine_process(number));
         let told = futures_util::future::join_all(engines).await;
         is_over.store(true, Ordering::Relaxed);
         told
@@ -122,12 +150,19 @@ async fn allocate(servers: &Servers) {
         .await;
 }
 
+#[tokio::test]
+#[ignore = "an engine that the tests beside start"]
+async fn an_engine() {
+    sync_health::kernel::tls::choose_provider();
+    let engine = std::env::var(ENGINE).expect("which engine");
+    let mut words = engine.split(' ').map(str::to_owned);
+    let number = words.next().expect("a number").parse().expect("a number");
+    let told = Servers::at(words.collect()).work(number).await;
+    println!("told {}", serde_json::to_string(&told).expect("JSON"));
+}
+
 async fn the_ledger_holds(database_url: String, count: usize) {
-    let mut servers = Servers {
-        addresses: (0..count).map(|_| free_address()).collect(),
-        http: reqwest::Client::new(),
-        _running: Vec::new(),
-    };
+    let mut servers = Servers::at((0..count).map(|_| free_address()).collect());
     for address in servers.addresses.clone() {
         let running = serve_at(&address, &database_url, &[]).await;
         servers._running.push(running);
@@ -166,11 +201,7 @@ async fn expired_is_granted_again(backend: Backend) {
     })
     .await;
     let address = |server: &Server| server.url.replace("http://", "");
-    let servers = Servers {
-        addresses: vec![address(&first), address(&second)],
-        http: reqwest::Client::new(),
-        _running: Vec::new(),
-    };
+    let servers = Servers::at(vec![address(&first), address(&second)]);
     allocate(&servers).await;
     let (used, left_open) = work_at_once(&servers, 0).await;
     assert_eq!(servers.quota(0).await, (used, left_open));

@@ -195,6 +195,10 @@ both! {
         assert_eq!(quota(server).await["remaining"], 10);
         assert_eq!(reserve(server, json!({ "calls": 10 })).await["reservation"]["calls"], 10);
         assert_eq!(reserve(server, json!({ "calls": 1 })).await["retryAt"], minute(NOW + 60));
+        // What is used here after the reading, the org has used too.
+        server.pass(Duration::minutes(6));
+        assert_eq!(used(server, "since", 4, json!({})).await["quota"]["remaining"], 6);
+        assert_eq!(used(server, "before", 4, json!({ "occurredAt": minute(10) })).await["quota"]["remaining"], 6);
         assert_eq!(used(server, "2", 0, json!({ "sforceLimitInfo": "api-usage=5000/5000" })).await["quota"]["state"], "EXHAUSTED");
         assert_eq!(quota(server).await["resumesAt"], Value::Null);
         server.pass(Duration::minutes(60));
@@ -261,6 +265,15 @@ both! {
             ["2026-03-02T11:02:00Z", 0, 5_000, 500],
         ]));
         assert_eq!(points(json!({ "since": "2026-02-01T00:00:00Z", "interval": "DAY" })).await.len(), 30);
+        // A late report counts in its minute; what was allowed then stays.
+        allocate(server, json!({ "calls": 900 })).await;
+        used(server, "late", 3, json!({ "occurredAt": "2026-03-02T11:30:00Z" })).await;
+        used(server, "later", 4, json!({ "occurredAt": "2026-03-02T10:59:00Z" })).await;
+        assert_eq!(json!(points(json!({ "since": "2026-03-02T10:30:00Z" })).await), json!([
+            ["2026-03-02T10:00:00Z", 4, null, null],
+            ["2026-03-02T11:00:00Z", 18, 5_000, 500],
+            ["2026-03-02T12:00:00Z", 1, 5_000, 900],
+        ]));
         assert_eq!(server.error_code(&reader(), query, json!({ "since": "2020-01-01T00:00:00Z" })).await, "BAD_USER_INPUT");
         let query = "mutation { reportApiUsage(input: { reportId: \"4\", calls: 0 }) { quota { history(since: \"2026-03-02T10:30:00Z\") { usedCount } } } }";
         assert_eq!(server.error_code(&engine(), query, json!({})).await, "FORBIDDEN");

@@ -75,22 +75,25 @@ both! {
         let report = "mutation ($input: ReportPortalStateInput!) { reportPortalState(input: $input) { userErrors { message } } }";
         server.data(&engine(), report, json!({ "input": { "syncState": "ACTIVE", "occurredAt": minute(0) } })).await;
         let start = cursor(server).await;
-        server.record(json!([failure("1", 10, json!({ "code": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded.", "fields": [] }))])).await;
-        assert_eq!(state().await, json!({ "syncState": "SUSPENDED", "suspension": { "reason": "ORG_LIMIT_REACHED", "since": minute(10) } }));
+        // A backlog says nothing of the present.
+        server.record(json!([failure("1", 44, json!({ "code": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded.", "fields": [] }))])).await;
+        assert_eq!(state().await["syncState"], "ACTIVE");
+        server.record(json!([failure("1", 50, json!({ "code": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded.", "fields": [] }))])).await;
+        assert_eq!(state().await, json!({ "syncState": "SUSPENDED", "suspension": { "reason": "ORG_LIMIT_REACHED", "since": minute(50) } }));
         // Salesforce says so, not HubSpot; and what happened before the turn changes nothing.
-        server.succeed(json!([success("2", 9)])).await;
+        server.succeed(json!([success("2", 49)])).await;
         assert_eq!(state().await["syncState"], "SUSPENDED");
         // A record that is gone says nothing of the portal.
-        server.succeed(json!([{ "occurredAt": minute(11), "removed": true, "hubspotRecord": { "objectType": "contact", "recordId": "2" } }])).await;
+        server.succeed(json!([{ "occurredAt": minute(51), "removed": true, "hubspotRecord": { "objectType": "contact", "recordId": "2" } }])).await;
         assert_eq!(state().await["syncState"], "SUSPENDED");
-        server.succeed(json!([success("2", 11)])).await;
+        server.succeed(json!([success("2", 51)])).await;
         assert_eq!(state().await, json!({ "syncState": "ACTIVE", "suspension": null }));
         server.record(json!([failure("3", 5, json!({ "code": "API_DISABLED_FOR_ORG", "message": "API is not enabled", "fields": [] }))])).await;
-        server.record(json!([failure("3", 12, json!({ "code": "REQUEST_LIMIT_EXCEEDED", "system": "HUBSPOT", "message": "limit", "fields": [] }))])).await;
+        server.record(json!([failure("3", 52, json!({ "code": "REQUEST_LIMIT_EXCEEDED", "system": "HUBSPOT", "message": "limit", "fields": [] }))])).await;
         assert_eq!(state().await["syncState"], "ACTIVE");
-        server.record(json!([failure("3", 13, json!({ "code": "API_DISABLED_FOR_ORG", "message": "API is not enabled", "fields": [] }))])).await;
+        server.record(json!([failure("3", 53, json!({ "code": "API_DISABLED_FOR_ORG", "message": "API is not enabled", "fields": [] }))])).await;
         assert_eq!(state().await["suspension"]["reason"], "API_DISABLED");
-        server.data(&engine(), report, json!({ "input": { "syncState": "ACTIVE", "occurredAt": minute(14) } })).await;
+        server.data(&engine(), report, json!({ "input": { "syncState": "ACTIVE", "occurredAt": minute(54) } })).await;
         assert_eq!(portal_events(server, &start).await, ["SUSPENDED", "RESUMED", "SUSPENDED", "RESUMED"]);
     }
 }

@@ -11,7 +11,7 @@ use super::write::{RecordIds, find_records, load_errors_by_signature, write};
 use crate::classify::{SyncErrorType, System};
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::bulk;
-use crate::kernel::clock::{DAY, Micros};
+use crate::kernel::clock::{DAY, MINUTE, Micros};
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
@@ -72,7 +72,7 @@ pub async fn report_failures(
     let fresh = failures
         .iter()
         .filter(|checked| fresh.contains(&checked.digest));
-    if let Some((at, reason)) = suspension(fresh) {
+    if let Some((at, reason)) = suspension(fresh, change.now) {
         change.suspend(reason, at).await?;
     }
     change.commit().await?;
@@ -87,9 +87,14 @@ pub async fn report_failures(
     Ok(Some(places.iter().map(answer).collect()))
 }
 
+/// Failures that are older say nothing of whether the portal syncs now: they come from a backlog or an import, and
+/// what synced since then left no trace if it matched nothing.
+const SAYS_SOMETHING_FOR: Micros = 15 * MINUTE;
+
 /// The latest failure that says that nothing syncs at all.
 fn suspension<'a>(
     failures: impl Iterator<Item = &'a CheckedFailure>,
+    now: Micros,
 ) -> Option<(Micros, SuspensionReason)> {
     let reason = |checked: &CheckedFailure| {
         let of_salesforce = checked.failure.system == System::Salesforce;
@@ -101,6 +106,7 @@ fn suspension<'a>(
         reason.filter(|_| of_salesforce)
     };
     failures
+        .filter(|checked| now - checked.occurred_at <= SAYS_SOMETHING_FOR)
         .filter_map(|checked| Some((checked.occurred_at, reason(checked)?)))
         .max_by_key(|(at, _)| *at)
 }
