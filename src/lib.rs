@@ -5,6 +5,7 @@
 //! - [`portals`] is the tenant, its settings, and the change: one portal, one writer at a time.
 //! - [`quota`] is API calls: what limits them, what was used, what is set aside.
 //! - [`sync_errors`] is errors with their records, the reports that make them, feed, trend and subscriptions.
+//! - [`resync`] is records that are tried again: batches, what engines claim and answer, automatic retries.
 //! - [`server`] puts them together: every transport hands its requests to the same steps; [`demo`] is an engine that uses nothing but the public API.
 //!
 //! What holds everywhere: a [`kernel::auth::Scope`] is made only from a verified token, and each statement on a
@@ -21,5 +22,6 @@ pub mod demo;
 pub mod kernel;
 pub mod portals;
 pub mod quota;
+pub mod resync;
 pub mod server;
 pub mod sync_errors;

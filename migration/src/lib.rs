@@ -34,6 +34,7 @@ mod m0001_first_road;
 mod m0002_server_keys;
 mod m0003_quota;
 mod m0004_portal_events;
+mod m0005_resync;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -45,25 +46,28 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_server_keys::Migration),
             Box::new(m0003_quota::Migration),
             Box::new(m0004_portal_events::Migration),
+            Box::new(m0005_resync::Migration),
         ]
     }
 }
 
 /// Runs a text of statements, each ended by `;`, in the dialect of the connection.
 ///
-/// `KEY16` stands for the type of a 16-byte key, `CLUSTERED` for SQLite's storage of a narrow table by its
+/// `KEY16` stands for the type of a 16-byte key, `NIL16` for the one that is zero, `CLUSTERED` for SQLite's storage of a narrow table by its
 /// primary key, `BYTEWISE` for a text that is compared byte by byte, whatever the language of the database, and
 /// `ROOMY` for a table whose rows PostgreSQL can change in place, because none of its indexes is touched.
 async fn run(manager: &SchemaManager<'_>, statements: &str) -> Result<(), DbErr> {
     let tokens = match manager.get_database_backend() {
         sea_orm_migration::sea_orm::DbBackend::Sqlite => [
             ("KEY16", "BLOB"),
+            ("NIL16", "x'00000000000000000000000000000000'"),
             ("CLUSTERED", "WITHOUT ROWID"),
             ("BYTEWISE", ""),
             ("ROOMY", ""),
         ],
         _ => [
             ("KEY16", "UUID"),
+            ("NIL16", "'00000000-0000-0000-0000-000000000000'"),
             ("CLUSTERED", ""),
             ("BYTEWISE", "COLLATE \"C\""),
             ("ROOMY", "WITH (fillfactor = 80)"),

@@ -31,6 +31,12 @@ pub enum Kind {
     ApiCallReservation = 8,
     /// An entry of the feed about the portal as a whole.
     PortalEvent = 9,
+    /// A resync batch.
+    ResyncBatch = 10,
+    /// An error in a resync batch.
+    ResyncResult = 11,
+    /// A claim of a record to be tried again.
+    ResyncItem = 12,
 }
 
 /// A decoded id.
@@ -71,6 +77,9 @@ impl GlobalId {
             (VERSION, 7) => Kind::Quota,
             (VERSION, 8) => Kind::ApiCallReservation,
             (VERSION, 9) => Kind::PortalEvent,
+            (VERSION, 10) => Kind::ResyncBatch,
+            (VERSION, 11) => Kind::ResyncResult,
+            (VERSION, 12) => Kind::ResyncItem,
             _ => return None,
         };
         let hub_id = i64::from_be_bytes(head[2..].try_into().ok()?);
@@ -90,6 +99,13 @@ impl GlobalId {
     pub fn two_uuids(&self) -> Option<(Uuid, Uuid)> {
         let (a, b) = self.key.split_at_checked(16)?;
         Some((Uuid::from_slice(a).ok()?, Uuid::from_slice(b).ok()?))
+    }
+
+    /// The key as one 16-byte key and a number of 4 bytes.
+    pub fn uuid_and_number(&self) -> Option<(Uuid, i32)> {
+        let (id, number) = self.key.split_at_checked(16)?;
+        let number = i32::from_be_bytes(number.try_into().ok()?);
+        Some((Uuid::from_slice(id).ok()?, number))
     }
 
     /// The key as two numbers of 8 bytes.

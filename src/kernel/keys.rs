@@ -5,7 +5,16 @@ use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{
     ArrayType, Expr, ExprTrait, Func, IntoColumnRef, Query, SelectStatement, Value,
 };
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+/// A text of any length as a key of 16 bytes.
+pub fn key_of(text: &str) -> Uuid {
+    let hash: [u8; 32] = Sha256::digest(text).into();
+    let mut key = [0; 16];
+    key.copy_from_slice(&hash[..16]);
+    Uuid::from_bytes(key)
+}
 
 /// Keys of one type: an array on PostgreSQL, a list in JSON on SQLite.
 #[derive(Debug, Clone)]

@@ -113,6 +113,14 @@ limits! {
     API_CALLS = "apiCalls", 1_000_000, "calls";
     /// Seconds after which calls that were set aside are given back.
     RESERVATION_SECONDS = "reservationSeconds", 300, "seconds";
+    /// Errors that one resync request names.
+    RESYNC_ERRORS = "resyncErrors", 100, "errors";
+    /// Items that an engine claims or renews in one call.
+    CLAIMED_ITEMS = "claimedItems", 100, "items";
+    /// API calls that a claim sets aside for each item.
+    CALLS_PER_ITEM = "callsPerItem", 100, "calls";
+    /// Seconds for which a claimed item is an engine's.
+    LEASE_SECONDS = "leaseSeconds", 3_600, "seconds";
     /// Seconds that one GraphQL operation may take.
     OPERATION_SECONDS = "operationSeconds", 30, "seconds";
     /// Points that a subject can spend on one portal at once; the configuration may set another value.

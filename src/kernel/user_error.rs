@@ -17,10 +17,14 @@ pub enum UserErrorCode {
     OutOfRange,
     /// Nothing of this id exists in the portals that the token names.
     NotFound,
+    /// More errors than one resync takes: use `resyncMatchingSyncErrors`.
+    ResyncLimitExceeded,
     /// More than Salesforce allows the org.
     AboveSalesforceLimit,
     /// An idempotency key that another request has used.
     IdempotencyKeyReused,
+    /// A claimed item that another engine has claimed or answered since.
+    LeaseLost,
 }
 
 /// One refused part of an input.
@@ -52,6 +56,14 @@ impl UserError {
         }
     }
 
+    /// The error moved below a key of the input.
+    pub fn below(mut self, key: &str) -> Self {
+        if let Some(field) = &mut self.field {
+            field.insert(1, key.to_owned());
+        }
+        self
+    }
+
     /// The error moved to element `index` of `list`: its path continues below that element.
     pub fn in_element(mut self, list: &str, index: usize) -> Self {
         if let Some(field) = &mut self.field {
@@ -67,6 +79,16 @@ impl UserError {
             UserErrorCode::NotFound,
             &["hubId"],
             "No portal with this Hub ID exists in the portals that the token names.",
+        )
+    }
+
+    /// An idempotency key stands for one request.
+    pub fn idempotency_key_reused() -> Self {
+        let message = "This idempotencyKey belongs to another request: use a new one.";
+        Self::new(
+            UserErrorCode::IdempotencyKeyReused,
+            &["idempotencyKey"],
+            message,
         )
     }
 }

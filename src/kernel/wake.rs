@@ -14,6 +14,9 @@ use tokio::sync::watch;
 /// The channel of NOTIFY; what is sent is the portal's Hub ID.
 const CHANNEL: &str = "sync_health";
 
+/// What stands for all portals together where rings are listened to: no Hub ID is 0.
+pub const ANY_PORTAL: i64 = 0;
+
 /// The shortest time between two states of a stream of states: what changes more often is told together.
 pub const STATE_PAUSE: Duration = Duration::from_millis(250);
 
@@ -27,10 +30,10 @@ pub struct Wake(Arc<Mutex<HashMap<i64, watch::Sender<u64>>>>);
 impl Wake {
     /// Whoever waits for this portal shall look.
     pub fn ring(&self, hub_id: i64) {
-        if let Ok(rings) = self.0.lock()
-            && let Some(ring) = rings.get(&hub_id)
-        {
-            ring.send_modify(|count| *count = count.wrapping_add(1));
+        if let Ok(rings) = self.0.lock() {
+            for ring in [hub_id, ANY_PORTAL].iter().filter_map(|id| rings.get(id)) {
+                ring.send_modify(|count| *count = count.wrapping_add(1));
+            }
         }
     }
 

@@ -62,21 +62,29 @@ impl Change {
             portal.sync_state = SyncState::Suspended;
             portal.suspended_since = Some(since);
             portal.suspension_reason = Some(reason);
+            true
         })
         .await
     }
 
-    /// A success at an instant says that the portal syncs. What was known later stays.
+    /// A success at an instant says that a suspended portal syncs. What was known later stays.
     pub async fn resume(&mut self, at: Micros) -> Result<()> {
         self.turn(at, |portal| {
+            let was_suspended = portal.sync_state == SyncState::Suspended;
             portal.sync_state = SyncState::Active;
             portal.suspended_since = None;
             portal.suspension_reason = None;
+            was_suspended
         })
         .await
     }
 
-    async fn turn(&mut self, at: Micros, apply: impl Fn(&mut portals::Model)) -> Result<()> {
+    /// Applies what is known as of an instant; it answers whether that says anything.
+    async fn turn(
+        &mut self,
+        at: Micros,
+        apply: impl Fn(&mut portals::Model) -> bool,
+    ) -> Result<()> {
         let Some(old) = store::settings(self.transaction(), self.hub_id()).await? else {
             return Ok(());
         };
@@ -84,7 +92,9 @@ impl Change {
             return Ok(());
         }
         let mut new = old.clone();
-        apply(&mut new);
+        if !apply(&mut new) {
+            return Ok(());
+        }
         new.state_reported_at = Some(at);
         self.tell_turn(&old, &new).await?;
         store::write_settings(self.transaction(), new).await

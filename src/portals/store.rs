@@ -22,6 +22,8 @@ use crate::portals::{Locale, SyncState};
 pub struct CategoryCounters {
     /// Errors that are not resolved.
     pub open_error_count: i32,
+    /// Those of them that are resyncing.
+    pub resyncing_error_count: i32,
     /// Errors that are resolved and kept.
     pub resolved_error_count: i32,
     /// Records that do not sync, summed over the errors.
@@ -76,6 +78,7 @@ impl FromQueryResult for Line {
             Some(category) => {
                 let counters = CategoryCounters {
                     open_error_count: row.try_get("", "card_open")?,
+                    resyncing_error_count: row.try_get("", "card_resyncing")?,
                     resolved_error_count: row.try_get("", "card_resolved")?,
                     affected_record_count: row.try_get("", "card_affected")?,
                 };
@@ -163,6 +166,10 @@ pub(super) async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc
         .expr_as(
             card(category_counters::Column::OpenErrorCount),
             Alias::new("card_open"),
+        )
+        .expr_as(
+            card(category_counters::Column::ResyncingErrorCount),
+            Alias::new("card_resyncing"),
         )
         .expr_as(
             card(category_counters::Column::ResolvedErrorCount),

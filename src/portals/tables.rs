@@ -75,6 +75,8 @@ pub mod category_counters {
         pub category: SyncErrorCategory,
         /// Errors that are not resolved.
         pub open_error_count: i32,
+        /// Those of them that are resyncing.
+        pub resyncing_error_count: i32,
         /// Errors that are resolved and kept.
         pub resolved_error_count: i32,
         /// Records that do not sync, summed over the errors.

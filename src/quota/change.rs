@@ -1,22 +1,20 @@
 //! What changes a portal's calls, each inside the portal's change: so no two grants see the same room.
 
-use async_graphql::{ID, MaybeUndefined};
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
+use async_graphql::MaybeUndefined;
 
 use crate::kernel::auth::{Manage, Report, Scope, Writing};
 use crate::kernel::call::Call;
-use crate::kernel::clock::{Micros, SECOND};
+use crate::kernel::clock::Micros;
 use crate::kernel::error::Result;
-use crate::kernel::global_id::{GlobalId, Kind};
+use crate::kernel::keys::key_of;
 use crate::kernel::limits;
 use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::portals::{Change, PortalEventKind, check_length, check_occurred_at, find_in};
-use crate::quota::QuotaState;
-use crate::quota::api::{Quota, ReportApiUsageInput, ReserveApiCallsInput};
+use crate::quota::api::{Quota, ReportApiUsageInput};
 use crate::quota::limit_info::{self, LimitInfo};
-use crate::quota::store::{self, Facts};
+use crate::quota::store::{self, Facts, reservations};
 use crate::quota::tables::{api_reservations, api_usage_reports};
+use crate::quota::{QuotaState, reservation};
 
 /// Sets the allocation; what differs is told in the portal's changes.
 pub(super) async fn set_allocation(
@@ -77,10 +75,10 @@ pub(super) async fn report(
         return Ok(Err(UserError::unknown_portal()));
     };
     let (hub_id, now) = (scope.hub_id(), change.now);
-    let reservation = match &input.reservation_id {
+    let settled = match &input.reservation_id {
         None => None,
-        Some(id) => match reservation(&change, id).await? {
-            Some(reservation) => Some(reservation),
+        Some(id) => match reservation::find(&change, id).await? {
+            Some(settled) => Some(settled),
             None => {
                 let message = "No reservation with this id exists in the portal.";
                 let path = &["reservationId"];
@@ -90,7 +88,7 @@ pub(super) async fn report(
     };
     let report = api_usage_reports::Model {
         hub_id,
-        digest: digest(&input.report_id),
+        digest: key_of(&input.report_id),
         received_at: now,
     };
     if store::remember(change.transaction(), report).await? {
@@ -98,12 +96,12 @@ pub(super) async fn report(
         let at = input.occurred_at.map_or(now, |at| at.0.min(now));
         facts.read(info, at);
         store::write(change.transaction(), &facts, (at, input.calls)).await?;
-        if let Some(reservation) = reservation.filter(|open| open.settled_at.is_none()) {
+        if let Some(open) = settled.filter(|open| open.settled_at.is_none()) {
             let settled = api_reservations::Model {
                 settled_at: Some(now),
-                ..reservation
+                ..open
             };
-            store::write_reservation(change.transaction(), settled).await?;
+            reservations::write(change.transaction(), settled).await?;
         }
     }
     let facts = store::facts_in(change.transaction(), hub_id, now).await?;
@@ -129,82 +127,7 @@ fn check_report(input: &ReportApiUsageInput, now: Micros) -> Result<Option<Limit
     }
 }
 
-/// What is answered to who wants calls.
-pub(super) enum Granted {
-    /// They are set aside.
-    Now(api_reservations::Model),
-    /// They will fit then.
-    Later(Micros),
-}
-
-/// Sets calls aside, or answers when to ask again.
-pub(super) async fn reserve(
-    call: &Call,
-    scope: &Scope<Report>,
-    input: &ReserveApiCallsInput,
-) -> Result<Result<Granted, UserError>> {
-    if let Err(error) = check_reserve(input) {
-        return Ok(Err(error));
-    }
-    let Some(mut change) = Change::begin(&call.env, scope).await? else {
-        return Ok(Err(UserError::unknown_portal()));
-    };
-    let (hub_id, now) = (scope.hub_id(), change.now);
-    let idempotency_digest = input.idempotency_key.as_deref().map(digest);
-    let mut id = Uuid::now_v7();
-    if let Some(digest) = idempotency_digest {
-        let before = store::reserved_before(change.transaction(), hub_id, digest).await?;
-        if let Some(before) = before {
-            if (before.calls, before.purpose) != (input.calls, input.purpose) {
-                let message = "This idempotencyKey belongs to another request: use a new one.";
-                let code = UserErrorCode::IdempotencyKeyReused;
-                return Ok(Err(UserError::new(code, &["idempotencyKey"], message)));
-            }
-            if before.settled_at.is_some() || before.expires_at > now {
-                return Ok(Ok(Granted::Now(before)));
-            }
-            // It was given back: whether it still fits is asked anew.
-            id = before.id;
-        }
-    }
-    let mut facts = store::facts_in(change.transaction(), hub_id, now).await?;
-    let (calls, purpose) = (i64::from(input.calls), input.purpose);
-    if let Some(most) = facts.most(purpose).filter(|most| calls > *most) {
-        let message = format!("At most {most} calls fit into the portal's limits. Ask for less.");
-        let code = UserErrorCode::OutOfRange;
-        return Ok(Err(UserError::new(code, &["calls"], message)));
-    }
-    if facts.room(purpose).is_some_and(|room| calls > room) {
-        let (minutes, open) = store::releases(change.transaction(), &facts).await?;
-        let at = facts.retry_at((calls, purpose), &minutes, &open);
-        return Ok(Ok(Granted::Later(at)));
-    }
-    let reservation = api_reservations::Model {
-        hub_id,
-        id,
-        calls: input.calls,
-        purpose,
-        expires_at: now + limits::RESERVATION_SECONDS.value as Micros * SECOND,
-        settled_at: None,
-        idempotency_digest,
-    };
-    store::write_reservation(change.transaction(), reservation.clone()).await?;
-    store::write(change.transaction(), &facts, (now, 0)).await?;
-    tell_state(&mut change, &mut facts).await?;
-    change.ring();
-    change.commit().await?;
-    Ok(Ok(Granted::Now(reservation)))
-}
-
-fn check_reserve(input: &ReserveApiCallsInput) -> Result<(), UserError> {
-    check_calls(input.calls, 1)?;
-    match &input.idempotency_key {
-        Some(key) => check_name(key, "idempotencyKey"),
-        None => Ok(()),
-    }
-}
-
-fn check_calls(calls: i32, least: i32) -> Result<(), UserError> {
+pub(super) fn check_calls(calls: i32, least: i32) -> Result<(), UserError> {
     let limit = limits::API_CALLS;
     if (least..=limit.value as i32).contains(&calls) {
         return Ok(());
@@ -220,29 +143,12 @@ fn check_calls(calls: i32, least: i32) -> Result<(), UserError> {
     ))
 }
 
-fn check_name(name: &str, key: &'static str) -> Result<(), UserError> {
+pub(super) fn check_name(name: &str, key: &'static str) -> Result<(), UserError> {
     if name.is_empty() {
         let message = "At least one character is needed.";
         return Err(UserError::new(UserErrorCode::Required, &[key], message));
     }
     check_length(name, key, limits::NAME_CHARACTERS)
-}
-
-async fn reservation(change: &Change, id: &ID) -> Result<Option<api_reservations::Model>> {
-    let decoded = GlobalId::decode(id)
-        .filter(|id| id.kind == Kind::ApiCallReservation && id.hub_id == change.hub_id());
-    match decoded.and_then(|id| id.uuid()) {
-        Some(id) => store::reservation(change.transaction(), change.hub_id(), id).await,
-        None => Ok(None),
-    }
-}
-
-/// Names of any length as a key of 16 bytes.
-fn digest(name: &str) -> Uuid {
-    let hash: [u8; 32] = Sha256::digest(name).into();
-    let mut key = [0; 16];
-    key.copy_from_slice(&hash[..16]);
-    Uuid::from_bytes(key)
 }
 
 /// Tells in the feed when the state is another than was told.

@@ -10,6 +10,7 @@ mod ledger;
 mod limit_info;
 pub mod live;
 mod recovery;
+mod reservation;
 mod store;
 mod tables;
 
@@ -17,6 +18,7 @@ use async_graphql::Enum;
 use sea_orm::{DeriveActiveEnum, EnumIter};
 
 pub use recovery::recover;
+pub use reservation::Room;
 pub use store::{Facts, facts};
 
 /// What a portal may do with its calls at present.

@@ -31,6 +31,7 @@ use crate::kernel::tls;
 use crate::kernel::wake::Wake;
 use crate::quota;
 use crate::quota::live::QuotaWatch;
+use crate::resync;
 use crate::sync_errors::live::Live;
 
 /// What all handlers share.
@@ -139,6 +140,7 @@ pub async fn run(
         () = app.throttle.sweep() => {}
         () = app.live.look_around() => {}
         () = quota::recover(&app.env) => {}
+        () = resync::sweep(&app.env) => {}
         () = hear_others(&app, &config) => {}
     }
     db.close().await

@@ -25,6 +25,8 @@ use crate::portals::mutations::PortalMutations;
 use crate::portals::{SyncState, scope_of};
 use crate::quota::api::{Quota, QuotaMutations, QuotaSubscription};
 use crate::quota::live::QuotaWatch;
+use crate::resync::ResyncSubscription;
+use crate::resync::api::{ResyncBatch, ResyncEngineMutations, ResyncMutations, ResyncResult};
 use crate::sync_errors::api::{
     AffectedRecord, CategorySummary, ReportMutations, SyncError, SyncErrorEvent,
     SyncErrorSubscription,
@@ -76,6 +78,8 @@ pub enum Node {
     PortalChange(PortalChange),
     Quota(Quota),
     PortalEvent(PortalEvent),
+    ResyncBatch(ResyncBatch),
+    ResyncResult(ResyncResult),
 }
 
 /// Everything that can be asked.
@@ -153,6 +157,23 @@ impl Query {
         .await
     }
 
+    /// A resync batch; null when it does not exist or its portal is not named by the token.
+    async fn resync_batch(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its global id.")] id: ID,
+    ) -> Result<Option<ResyncBatch>> {
+        let call = Call::of(ctx)?;
+        call.viewer.require::<Read>()?;
+        let Some(id) = GlobalId::decode(&id) else {
+            return Ok(None);
+        };
+        match call.viewer.scope::<Read>(id.hub_id)? {
+            Some(scope) => ResyncBatch::load(call, scope, &id).await,
+            None => Ok(None),
+        }
+    }
+
     /// Anything by its global id; null when it does not exist or its portal is not named by the token.
     async fn node(
         &self,
@@ -212,8 +233,14 @@ async fn load(call: &Call, id: &ID) -> Result<Option<Node>> {
         Kind::PortalEvent => PortalEvent::load(call, &scope, &id)
             .await?
             .map(Node::PortalEvent),
-        // Only `reportApiUsage` asks for it.
-        Kind::ApiCallReservation => None,
+        Kind::ResyncBatch => ResyncBatch::load(call, scope, &id)
+            .await?
+            .map(Node::ResyncBatch),
+        Kind::ResyncResult => ResyncResult::load(call, scope, &id)
+            .await?
+            .map(Node::ResyncResult),
+        // Only mutations of engines ask for them.
+        Kind::ApiCallReservation | Kind::ResyncItem => None,
     })
 }
 
@@ -224,11 +251,13 @@ pub struct Mutation(
     QuotaMutations,
     StreamMutations,
     ReportMutations,
+    ResyncMutations,
+    ResyncEngineMutations,
 );
 
 /// What happens now. Each operation has exactly one of these fields; it ends with the token.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(SyncErrorSubscription, QuotaSubscription);
+pub struct Subscription(SyncErrorSubscription, QuotaSubscription, ResyncSubscription);
 
 /// Who the token is, and what it may do.
 #[derive(SimpleObject)]

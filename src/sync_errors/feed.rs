@@ -15,9 +15,8 @@ use crate::portals::api::Portal;
 use crate::portals::position;
 use crate::sync_errors::SyncErrorEventKind;
 use crate::sync_errors::api::{SyncError, SyncErrorEvent, SyncErrorEventFilter};
-use crate::sync_errors::list;
-use crate::sync_errors::records;
 use crate::sync_errors::tables::{sync_error_events, sync_errors};
+use crate::sync_errors::{api, list};
 
 /// The arguments of `Portal.syncErrorEvents`.
 pub struct Arguments {
@@ -127,7 +126,7 @@ async fn attach_errors(
             .cloned();
         event.error = row.map(|row| SyncError::of_portal(portal, row));
     }
-    records::prefetch(
+    api::prefetch(
         call,
         &portal.scope,
         wanted,

@@ -15,6 +15,7 @@ use crate::kernel::keys::Keys;
 use crate::kernel::limits;
 use crate::kernel::page::{Cursor, Page, TotalCount};
 use crate::kernel::text::like_pattern;
+use crate::portals::CategoryCounters;
 use crate::portals::api::{OrderDirection, Portal};
 use crate::sync_errors::SyncErrorStatus;
 use crate::sync_errors::api::{
@@ -22,11 +23,11 @@ use crate::sync_errors::api::{
 };
 use crate::sync_errors::feed::some;
 use crate::sync_errors::tables::{ByPosition, affected_records, sync_errors};
-use crate::sync_errors::{feed, records};
+use crate::sync_errors::{api, feed};
 
 /// The statuses of a list that names none: what the tab shows.
 pub fn default_statuses() -> Option<Vec<SyncErrorStatus>> {
-    Some(vec![SyncErrorStatus::Open])
+    Some(vec![SyncErrorStatus::Open, SyncErrorStatus::Resyncing])
 }
 
 /// A checked request for a list.
@@ -94,7 +95,7 @@ pub async fn connection(
     };
     let mut connection = Connection::new(&page, nodes, cursor, total);
     let wanted = [look.field("nodes"), look.field("edges").field("node")];
-    records::prefetch(call, &portal.scope, &wanted, connection.nodes_mut()).await?;
+    api::prefetch(call, &portal.scope, &wanted, connection.nodes_mut()).await?;
     Ok(connection)
 }
 
@@ -192,19 +193,34 @@ async fn total(call: &Call, portal: &Portal, list: &List) -> Result<TotalCount> 
         let categories = list.filter.categories.as_deref().unwrap_or_default();
         let any = list.statuses.is_empty();
         let wants = |status: SyncErrorStatus| any || list.statuses.contains(&status);
-        let open = if wants(SyncErrorStatus::Open) {
-            portal.row.sum(categories, |card| card.open_error_count)
-        } else {
-            0
+        let count = |card: &CategoryCounters| {
+            let resyncing = card.resyncing_error_count;
+            let by_status = [
+                (SyncErrorStatus::Open, card.open_error_count - resyncing),
+                (SyncErrorStatus::Resyncing, resyncing),
+                (SyncErrorStatus::Resolved, card.resolved_error_count),
+            ];
+            let wanted = by_status.iter().filter(|(status, _)| wants(*status));
+            wanted.map(|(_, count)| count).sum()
         };
-        let resolved = if wants(SyncErrorStatus::Resolved) {
-            portal.row.sum(categories, |card| card.resolved_error_count)
-        } else {
-            0
-        };
-        return Ok(TotalCount::exact(open + resolved));
+        return Ok(TotalCount::exact(portal.row.sum(categories, count)));
     }
     TotalCount::of(&call.snapshot, filtered(&portal.scope, list)?).await
+}
+
+/// The OPEN errors that match a filter; no column is selected yet.
+pub(super) fn open_ones<R: Right>(
+    scope: &Scope<R>,
+    filter: &SyncErrorFilter,
+) -> Result<SelectStatement> {
+    check(filter)?;
+    let list = List {
+        statuses: vec![SyncErrorStatus::Open],
+        filter: filter.clone(),
+        order: SyncErrorOrderField::FirstSeenAt,
+        descending: false,
+    };
+    filtered(scope, &list)
 }
 
 fn filtered<R: Right>(scope: &Scope<R>, list: &List) -> Result<SelectStatement> {
@@ -214,10 +230,14 @@ fn filtered<R: Right>(scope: &Scope<R>, list: &List) -> Result<SelectStatement> 
             .into_simple_expr()
             .eq(scope.hub_id()),
     );
-    if list.statuses == [SyncErrorStatus::Open] {
+    let has = |status| list.statuses.contains(&status);
+    if !list.statuses.is_empty() && !has(SyncErrorStatus::Resolved) {
         // Literal, so that PostgreSQL can prove that the partial indexes hold all of it.
         select.and_where(Expr::cust("status < 2"));
-    } else if !list.statuses.is_empty() {
+    }
+    if has(SyncErrorStatus::Resolved)
+        || has(SyncErrorStatus::Open) != has(SyncErrorStatus::Resyncing)
+    {
         select
             .and_where(Expr::col(sync_errors::Column::Status).is_in(list.statuses.iter().copied()));
     }

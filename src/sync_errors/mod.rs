@@ -1,7 +1,8 @@
 //! Sync errors: one cause in one portal, with the records that do not sync because of it.
 //!
 //! [`report`] is the only way in. What it writes is one change of the portal: errors, records, counters, trend and
-//! feed together, or nothing. [`list`], [`records`], [`feed`] and [`trend`] read; [`live`] waits for what comes.
+//! feed together, or nothing. [`list`], [`records`], [`feed`] and [`trend`] read; [`live`] waits for what comes;
+//! [`to_try`] is what a resync works on.
 
 pub mod api;
 pub mod feed;
@@ -10,6 +11,7 @@ pub mod live;
 pub mod records;
 pub mod report;
 mod tables;
+pub mod to_try;
 pub mod trend;
 
 use async_graphql::Enum;
@@ -22,6 +24,9 @@ pub enum SyncErrorStatus {
     /// At least one record does not sync because of it.
     #[sea_orm(num_value = 0)]
     Open,
+    /// A resync was requested and has not ended for all its records.
+    #[sea_orm(num_value = 1)]
+    Resyncing,
     /// No record is left. It opens again when a record fails for the same cause.
     #[sea_orm(num_value = 2)]
     Resolved,
@@ -37,9 +42,12 @@ pub enum SyncErrorEventKind {
     /// It was RESOLVED and a record failed again.
     #[sea_orm(num_value = 1)]
     Reopened,
-    /// Another record, a record seen again, or a record cleared while others are left.
+    /// Another record, a record seen again, a record cleared while others are left, or a resync that has ended.
     #[sea_orm(num_value = 2)]
     Updated,
+    /// Its records are to be tried again.
+    #[sea_orm(num_value = 3)]
+    ResyncRequested,
     /// The last record was cleared.
     #[sea_orm(num_value = 4)]
     Resolved,

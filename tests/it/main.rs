@@ -27,6 +27,7 @@ mod portals;
 mod quota;
 mod replicas;
 mod reports;
+mod resync;
 mod streams;
 mod tenancy;
 mod throttle;

@@ -24,6 +24,7 @@ use crate::kernel::steps::{Interval, Span};
 use crate::portals::store::{self, PortalRow};
 use crate::portals::{Locale, SuspensionReason, SyncState};
 use crate::quota::api::Quota;
+use crate::resync::api::{ResyncBatch, ResyncBatchStatus, list_batches};
 use crate::sync_errors::api::{
     CategorySummary, ErrorListArguments, SyncError, SyncErrorEvent, SyncErrorEventFilter,
     SyncErrorEventKind, SyncErrorFilter, SyncErrorOrder, SyncErrorStatus, TrendPoint,
@@ -294,6 +295,20 @@ impl Portal {
         after: Option<String>,
     ) -> Result<Connection<PortalEvent>> {
         event::list(ctx, self, first, after.as_deref()).await
+    }
+
+    /// What was asked to be tried again, newest first.
+    async fn resync_batches(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "Only entries behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only batches in one of these; [] and null: any.")] statuses: Option<
+            Vec<ResyncBatchStatus>,
+        >,
+    ) -> Result<Connection<ResyncBatch>> {
+        let page = (first, after.as_deref());
+        list_batches(ctx, &self.scope, page, &statuses.unwrap_or_default()).await
     }
 
     /// Who changed which setting, newest first.

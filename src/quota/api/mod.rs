@@ -15,6 +15,7 @@ use crate::kernel::steps::{Interval, Span};
 use crate::portals::api::Portal;
 use crate::quota::ledger::Minute;
 use crate::quota::store::{self, Facts};
+use crate::quota::tables::api_reservations;
 use crate::quota::{QuotaState, history};
 
 pub use crate::quota::live::QuotaSubscription;
@@ -207,4 +208,14 @@ pub struct ApiCallReservation {
     pub calls: i32,
     /// Until when: what was not used by then is given back.
     pub expires_at: Instant,
+}
+
+impl ApiCallReservation {
+    pub(super) fn of(row: &api_reservations::Model) -> Self {
+        Self {
+            id: GlobalId::encode(Kind::ApiCallReservation, row.hub_id, row.id.as_bytes()),
+            calls: row.calls,
+            expires_at: Instant(row.expires_at),
+        }
+    }
 }

@@ -6,13 +6,12 @@ use super::{ApiCallReservation, Quota};
 use crate::kernel::auth::{Manage, Report};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
-use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::scalars::Instant;
 use crate::kernel::user_error::UserError;
 use crate::portals::scope_of;
 use crate::quota::ApiCallPurpose;
-use crate::quota::change::{self, Granted};
-use crate::quota::tables::api_reservations;
+use crate::quota::change;
+use crate::quota::reservation::{self, Granted};
 
 /// How many calls HubSpot may use.
 #[derive(InputObject)]
@@ -130,12 +129,14 @@ impl QuotaMutations {
     ) -> Result<ReserveApiCallsPayload> {
         let call = Call::of(ctx)?;
         let granted = match scope_of::<Report>(call, input.hub_id.as_ref())? {
-            Some(scope) => change::reserve(call, &scope, &input).await?,
+            Some(scope) => reservation::reserve(call, &scope, &input).await?,
             None => Err(UserError::unknown_portal()),
         };
         let mut payload = ReserveApiCallsPayload::default();
         match granted {
-            Ok(Granted::Now(reservation)) => payload.reservation = Some(shown(&reservation)),
+            Ok(Granted::Now(reservation)) => {
+                payload.reservation = Some(ApiCallReservation::of(&reservation))
+            }
             Ok(Granted::Later(at)) => payload.retry_at = Some(Instant(at)),
             Err(error) => payload.user_errors.push(error),
         }
@@ -148,14 +149,5 @@ fn told(answer: Result<Quota, UserError>) -> (Option<Quota>, Vec<UserError>) {
     match answer {
         Ok(quota) => (Some(quota), Vec::new()),
         Err(error) => (None, vec![error]),
-    }
-}
-
-fn shown(reservation: &api_reservations::Model) -> ApiCallReservation {
-    let (hub_id, id) = (reservation.hub_id, reservation.id);
-    ApiCallReservation {
-        id: GlobalId::encode(Kind::ApiCallReservation, hub_id, id.as_bytes()),
-        calls: reservation.calls,
-        expires_at: Instant(reservation.expires_at),
     }
 }

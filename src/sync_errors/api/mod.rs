@@ -12,14 +12,15 @@ mod record;
 mod subscription;
 
 pub use card::{CategorySummary, TrendPoint};
-pub use error::{Classification, SyncError};
+pub(super) use error::prefetch;
+pub use error::{Classification, SyncError, error_id};
 pub use event::SyncErrorEvent;
 pub use inputs::{
     ErrorListArguments, RecordKeyInput, SyncErrorEventFilter, SyncErrorFilter, SyncErrorOrder,
     SyncErrorOrderField, TimeRangeInput,
 };
 pub use mutations::ReportMutations;
-pub use record::AffectedRecord;
+pub use record::{AffectedRecord, Links, RecordRef};
 pub use subscription::SyncErrorSubscription;
 
 pub use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};

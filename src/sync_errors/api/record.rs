@@ -18,7 +18,7 @@ use crate::sync_errors::tables::affected_records;
 
 /// Where the two systems are, for links to their records.
 #[derive(Debug, Clone)]
-pub(super) struct Links {
+pub struct Links {
     hub_id: i64,
     hubspot_app_url: String,
     salesforce_instance_url: Option<String>,
@@ -43,7 +43,8 @@ const HUBSPOT_TYPE_IDS: &[(&str, &str)] = &[
 ];
 
 impl Links {
-    pub(super) fn of(row: &PortalRow) -> Self {
+    /// Those of a portal.
+    pub fn of(row: &PortalRow) -> Self {
         Self {
             hub_id: row.portal.hub_id,
             hubspot_app_url: row.portal.hubspot_app_url.clone(),
@@ -109,7 +110,7 @@ pub struct ExternalId {
 
 impl RecordRef {
     /// One side as reported, also where it has no id yet.
-    pub(super) fn of_record(system: System, record: classify::Record, links: &Links) -> Self {
+    pub fn of_record(system: System, record: classify::Record, links: &Links) -> Self {
         let url = links.url(
             system,
             record.object_type.as_deref(),

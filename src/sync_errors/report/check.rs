@@ -200,6 +200,31 @@ pub fn check_failure(
     })
 }
 
+/// Checks and classifies the failure of an attempt; the attempt's records stand where none are told.
+pub fn check_attempt(
+    mut input: SyncFailureInput,
+    (hubspot, salesforce): (Option<&Record>, Option<&Record>),
+    now: Micros,
+) -> Result<CheckedFailure, Vec<UserError>> {
+    let told = |record: &Option<RecordInput>| {
+        let id = record.as_ref().and_then(|record| record.record_id.as_ref());
+        id.is_some()
+    };
+    if !told(&input.hubspot_record) && !told(&input.salesforce_record) {
+        input.hubspot_record = hubspot.map(as_input).or(input.hubspot_record);
+        input.salesforce_record = salesforce.map(as_input).or(input.salesforce_record);
+    }
+    check_failure(input, now)
+}
+
+fn as_input(record: &Record) -> RecordInput {
+    RecordInput {
+        object_type: record.object_type.clone(),
+        record_id: record.record_id.clone().map(ID),
+        name: record.name.clone(),
+    }
+}
+
 /// Checks a success.
 pub fn check_success(
     input: SyncSuccessInput,

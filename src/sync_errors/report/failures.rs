@@ -39,7 +39,7 @@ pub async fn report_failures(
     let Some(mut change) = Change::begin(env, scope).await? else {
         return Ok(None);
     };
-    let fresh = remember(&change, failures).await?;
+    let fresh = remember(&change, failures.iter()).await?;
     let mut ledger = Ledger::new(change.hub_id());
     load(&change, &mut ledger, failures).await?;
     let mut order: Vec<usize> = (0..failures.len()).collect();
@@ -79,7 +79,6 @@ pub async fn report_failures(
     let recorded = failures.iter().zip(&places).filter(|(_, place)| place.0);
     let recorded: Vec<&CheckedFailure> = recorded.map(|(failure, _)| failure).collect();
     count(&env.metrics, &recorded, failures.len());
-    tell_unknown_codes(&env.metrics, &recorded);
     let answer = |(recorded, error): &(bool, Option<usize>)| FailureAnswer {
         recorded: *recorded,
         error: error.map(|place| ledger.errors[place].row.clone()),
@@ -92,7 +91,7 @@ pub async fn report_failures(
 const SAYS_SOMETHING_FOR: Micros = 15 * MINUTE;
 
 /// The latest failure that says that nothing syncs at all.
-fn suspension<'a>(
+pub(super) fn suspension<'a>(
     failures: impl Iterator<Item = &'a CheckedFailure>,
     now: Micros,
 ) -> Option<(Micros, SuspensionReason)> {
@@ -111,8 +110,8 @@ fn suspension<'a>(
         .max_by_key(|(at, _)| *at)
 }
 
-/// Counts what a change recorded, by type.
-fn count(metrics: &Metrics, recorded: &[&CheckedFailure], reported: usize) {
+/// Counts what a change recorded, by type, and tells of codes that no rule knows.
+pub(super) fn count(metrics: &Metrics, recorded: &[&CheckedFailure], reported: usize) {
     metrics.failures("recorded", recorded.len() as u64);
     metrics.failures("repeated", (reported - recorded.len()) as u64);
     let mut types: BTreeMap<i16, (SyncErrorType, u64)> = BTreeMap::new();
@@ -127,6 +126,7 @@ fn count(metrics: &Metrics, recorded: &[&CheckedFailure], reported: usize) {
         let category = enum_name(error_type.category());
         metrics.classified(category, enum_name(error_type), count);
     }
+    tell_unknown_codes(metrics, recorded);
 }
 
 /// Says which codes no rule knows, so that rules can be written for them.
@@ -155,9 +155,12 @@ struct Digest {
 }
 
 /// Remembers the reports; answers those that were not known, or were longer ago than is remembered.
-async fn remember(change: &Change, failures: &[CheckedFailure]) -> Result<HashSet<Uuid>> {
+pub(super) async fn remember<'a>(
+    change: &Change,
+    failures: impl Iterator<Item = &'a CheckedFailure>,
+) -> Result<HashSet<Uuid>> {
     let oldest = change.now - limits::REPORT_ID_DAYS.value as Micros * DAY;
-    let mut digests: Vec<Uuid> = failures.iter().map(|failure| failure.digest).collect();
+    let mut digests: Vec<Uuid> = failures.map(|failure| failure.digest).collect();
     digests.sort_unstable();
     digests.dedup();
     let row = |digest| report_ids::Model {

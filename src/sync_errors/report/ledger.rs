@@ -27,6 +27,19 @@ pub(super) struct ErrorState {
     pub(super) latest: Option<StoredFailure>,
 }
 
+impl ErrorState {
+    /// One of its records does not fail any more for this cause.
+    pub(super) fn lose_record(&mut self, at: Micros) {
+        self.row.affected_record_count -= 1;
+        self.event = Some(SyncErrorEventKind::Updated);
+        if self.row.affected_record_count == 0 {
+            self.row.status = SyncErrorStatus::Resolved;
+            self.row.resolved_at = Some(at);
+            self.event = Some(SyncErrorEventKind::Resolved);
+        }
+    }
+}
+
 /// A record inside a change.
 pub(super) struct RecordState {
     pub(super) row: affected_records::Model,
@@ -43,7 +56,7 @@ pub(super) struct Ledger {
     pub(super) errors: Vec<ErrorState>,
     pub(super) records: Vec<RecordState>,
     by_signature: HashMap<Uuid, usize>,
-    by_id: HashMap<Uuid, usize>,
+    pub(super) by_id: HashMap<Uuid, usize>,
     by_half: HashMap<(System, String), Vec<usize>>,
     pub(super) cleared_count: i32,
 }
@@ -241,7 +254,8 @@ impl Ledger {
 
     /// A record synced, or is gone: clears its rows up to then. Rows cleared before remember the later outcome.
     pub(super) fn clear(&mut self, success: &CheckedSuccess) {
-        for place in self.named_by(success) {
+        let (hubspot, salesforce) = (&success.hubspot_record, &success.salesforce_record);
+        for place in self.named_by(hubspot.as_ref(), salesforce.as_ref()) {
             let state = &mut self.records[place];
             let error = self
                 .by_id
@@ -254,19 +268,16 @@ impl Ledger {
             if is_other_direction || state.row.last_seen_at > success.occurred_at {
                 continue;
             }
-            match state.row.cleared_at {
-                Some(before) if before >= success.occurred_at => continue,
-                Some(_) => {}
-                None => {
-                    self.cleared_count += 1;
-                    error.row.affected_record_count -= 1;
-                    error.event = Some(SyncErrorEventKind::Updated);
-                    if error.row.affected_record_count == 0 {
-                        error.row.status = SyncErrorStatus::Resolved;
-                        error.row.resolved_at = Some(success.occurred_at);
-                        error.event = Some(SyncErrorEventKind::Resolved);
-                    }
-                }
+            if state
+                .row
+                .cleared_at
+                .is_some_and(|before| before >= success.occurred_at)
+            {
+                continue;
+            }
+            if state.row.cleared_at.is_none() {
+                self.cleared_count += 1;
+                error.lose_record(success.occurred_at);
             }
             state.row.cleared_at = Some(success.occurred_at);
             state.is_changed = true;
@@ -276,12 +287,13 @@ impl Ledger {
 
 impl Ledger {
     /// The rows that name either half of what succeeded.
-    fn named_by(&self, success: &CheckedSuccess) -> Vec<usize> {
+    pub(super) fn named_by(
+        &self,
+        hubspot: Option<&Record>,
+        salesforce: Option<&Record>,
+    ) -> Vec<usize> {
         let mut places = Vec::new();
-        for (system, record) in [
-            (System::Hubspot, &success.hubspot_record),
-            (System::Salesforce, &success.salesforce_record),
-        ] {
+        for (system, record) in [(System::Hubspot, hubspot), (System::Salesforce, salesforce)] {
             let Some(record) = record else { continue };
             let Some(id) = &record.record_id else {
                 continue;

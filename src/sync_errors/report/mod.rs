@@ -1,8 +1,10 @@
 //! The only way in: reports of failures and successes become one change of the portal each.
 //!
 //! Checked and classified first, without a lock; then applied inside a [`crate::portals::Change`] to the rows that
-//! they concern: loaded, moved by the rules of [`ledger`], written back with counters, trend and feed.
+//! they concern: loaded, moved by the rules of [`ledger`], written back with counters, trend and feed. [`attempts`] is
+//! the same for what engines answer to resync items.
 
+pub mod attempts;
 mod check;
 mod failures;
 pub mod input;
@@ -18,7 +20,7 @@ use uuid::Uuid;
 use crate::classify::{Cause, Failure, Record, SyncDirection, System};
 use crate::kernel::clock::Micros;
 
-pub use check::{check_failure, check_success};
+pub use check::{check_attempt, check_failure, check_success};
 pub use failures::{FailureAnswer, report_failures};
 pub use successes::{SuccessAnswer, report_successes};
 

@@ -186,6 +186,7 @@ async fn write_records(transaction: &DatabaseTransaction, ledger: &Ledger) -> Re
 #[derive(Default)]
 struct Moved {
     open: i32,
+    resyncing: i32,
     resolved: i32,
     affected: i32,
     opened_count: i32,
@@ -202,7 +203,9 @@ async fn move_counters(change: &Change, touched: &[&ErrorState]) -> Result<i32> 
             .map_or((None, 0), |(status, affected)| (Some(status), affected));
         let is = |status: SyncErrorStatus| i32::from(error.row.status == status);
         let was = |status: SyncErrorStatus| i32::from(before == Some(status));
+        card.resyncing += is(SyncErrorStatus::Resyncing) - was(SyncErrorStatus::Resyncing);
         card.open += is(SyncErrorStatus::Open) - was(SyncErrorStatus::Open);
+        card.open += is(SyncErrorStatus::Resyncing) - was(SyncErrorStatus::Resyncing);
         card.resolved += is(SyncErrorStatus::Resolved) - was(SyncErrorStatus::Resolved);
         card.affected += error.row.affected_record_count - affected;
         match error.event {
@@ -210,7 +213,7 @@ async fn move_counters(change: &Change, touched: &[&ErrorState]) -> Result<i32> 
                 card.opened_count += 1
             }
             Some(SyncErrorEventKind::Resolved) => card.resolved_count += 1,
-            Some(SyncErrorEventKind::Updated) | None => {}
+            Some(SyncErrorEventKind::Updated | SyncErrorEventKind::ResyncRequested) | None => {}
         }
     }
     let transaction = change.transaction();
@@ -228,6 +231,7 @@ async fn move_counters(change: &Change, touched: &[&ErrorState]) -> Result<i32> 
             hub_id: change.hub_id(),
             category: *category,
             open_error_count: sum(|row| row.open_error_count, card.open),
+            resyncing_error_count: sum(|row| row.resyncing_error_count, card.resyncing),
             resolved_error_count: sum(|row| row.resolved_error_count, card.resolved),
             affected_record_count: sum(|row| row.affected_record_count, card.affected),
         };

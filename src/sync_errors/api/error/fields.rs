@@ -14,6 +14,7 @@ use crate::kernel::page::Page;
 use crate::kernel::scalars::Instant;
 use crate::portals::Locale;
 use crate::portals::api::Portal;
+use crate::resync::api::{OfErrors, ResyncResult, RetryPlan};
 use crate::sync_errors::SyncErrorStatus;
 use crate::sync_errors::api::AffectedRecord;
 use crate::sync_errors::api::details::SyncErrorDetails;
@@ -229,5 +230,32 @@ impl SyncError {
             failure,
             Links::of(&*self.portal_row(call).await?),
         ))
+    }
+
+    /// What became of the latest resync of this error; null when none was ever requested. FORBIDDEN in the answer to a
+    /// report whose token may not read.
+    async fn latest_resync(&self, ctx: &Context<'_>) -> Result<Option<ResyncResult>> {
+        let call = Call::of(ctx)?;
+        let scope = self.reading(call)?;
+        let known = match &self.resyncs {
+            Some(known) => known.clone(),
+            None => Arc::new(OfErrors::one(call, &scope, self.row.id).await?),
+        };
+        Ok(known.latest(&scope, self.row.id))
+    }
+
+    /// How its records are tried again without being asked; null unless `transient`, and when RESOLVED. FORBIDDEN in the
+    /// answer to a report whose token may not read.
+    async fn retry(&self, ctx: &Context<'_>) -> Result<Option<RetryPlan>> {
+        let call = Call::of(ctx)?;
+        let scope = self.reading(call)?;
+        if !self.row.transient || self.row.status == SyncErrorStatus::Resolved {
+            return Ok(None);
+        }
+        let known = match &self.resyncs {
+            Some(known) if known.has_retries() => known.clone(),
+            _ => Arc::new(OfErrors::one(call, &scope, self.row.id).await?),
+        };
+        Ok(known.plan(self.row.id, self.row.last_seen_at))
     }
 }

@@ -2,9 +2,11 @@
 
 mod fields;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::{ID, SimpleObject};
+use async_graphql::{ID, Lookahead, SimpleObject};
+use uuid::Uuid;
 
 use super::record::{AffectedRecord, Links};
 use crate::classify::{Details, System, error_title};
@@ -16,6 +18,7 @@ use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::page::{Cursor, Page, TotalCount};
 use crate::portals::api::{Portal, portal_gone};
 use crate::portals::{self, Locale, PortalRow};
+use crate::resync::api::OfErrors;
 use crate::sync_errors::list;
 use crate::sync_errors::records::{self, Prefetched};
 use crate::sync_errors::tables::{affected_records, sync_errors};
@@ -34,6 +37,8 @@ pub struct SyncError {
     row: Arc<sync_errors::Model>,
     portal: Option<Arc<PortalRow>>,
     pub(in crate::sync_errors) prefetched: Prefetched,
+    /// What was read ahead of its resyncs, with those of other errors.
+    resyncs: Option<Arc<OfErrors>>,
 }
 
 impl SyncError {
@@ -45,6 +50,7 @@ impl SyncError {
             row: Arc::new(row),
             portal: Some(portal.row.clone()),
             prefetched: Prefetched::default(),
+            resyncs: None,
         }
     }
 
@@ -55,6 +61,7 @@ impl SyncError {
             row: Arc::new(row),
             portal: None,
             prefetched: Prefetched::default(),
+            resyncs: None,
         }
     }
 
@@ -68,7 +75,51 @@ impl SyncError {
             row: Arc::new(row),
             portal: None,
             prefetched: Prefetched::default(),
+            resyncs: None,
         }))
+    }
+
+    /// Errors by their keys, with what the selections want of them.
+    pub async fn many(
+        call: &Call,
+        scope: &Scope<Read>,
+        ids: &[Uuid],
+        wanted: &[Lookahead<'_>],
+    ) -> Result<HashMap<Uuid, Self>> {
+        let Some(row) = portals::find(call, scope).await? else {
+            return Ok(HashMap::new());
+        };
+        let portal = Portal::of(scope.clone(), row);
+        let rows = list::find_many(call, scope, ids).await?;
+        let errors = rows.into_iter().map(|row| Self::of_portal(&portal, row));
+        let mut errors: Vec<Self> = errors.collect();
+        prefetch(call, scope, wanted, errors.iter_mut()).await?;
+        Ok(errors
+            .into_iter()
+            .map(|error| (error.row.id, error))
+            .collect())
+    }
+
+    /// Errors by their keys, as an engine's own call led to them.
+    pub async fn answers(
+        call: &Call,
+        scope: &Scope<Report>,
+        ids: &[Uuid],
+    ) -> Result<HashMap<Uuid, Self>> {
+        let rows = list::find_many(call, scope, ids).await?;
+        let answer = |row: sync_errors::Model| (row.id, Self::of_answer(scope.clone(), row));
+        Ok(rows.into_iter().map(answer).collect())
+    }
+
+    /// The same answer once more.
+    pub fn answered(&self, scope: &Scope<Report>) -> Self {
+        Self {
+            access: Access::Answer(scope.clone()),
+            row: self.row.clone(),
+            portal: None,
+            prefetched: Prefetched::default(),
+            resyncs: None,
+        }
     }
 
     pub(in crate::sync_errors) fn row(&self) -> &sync_errors::Model {
@@ -95,9 +146,10 @@ impl SyncError {
     }
 
     /// The same error with what was read ahead.
-    pub(super) fn taken(&self) -> Result<Self> {
+    pub fn taken(&self) -> Result<Self> {
         let mut error = self.shared()?;
         error.prefetched = self.prefetched.clone();
+        error.resyncs = self.resyncs.clone();
         Ok(error)
     }
 
@@ -114,8 +166,27 @@ impl SyncError {
             row: self.row.clone(),
             portal: self.portal.clone(),
             prefetched: Prefetched::default(),
+            resyncs: None,
         })
     }
+}
+
+/// Reads for all errors of a page what the request selects below them.
+pub(in crate::sync_errors) async fn prefetch<'a>(
+    call: &Call,
+    scope: &Scope<Read>,
+    wanted: &[Lookahead<'_>],
+    errors: impl Iterator<Item = &'a mut SyncError>,
+) -> Result<()> {
+    let mut errors: Vec<&mut SyncError> = errors.collect();
+    let ids: Vec<Uuid> = errors.iter().map(|error| error.row.id).collect();
+    if let Some(resyncs) = OfErrors::read(call, scope, &ids, wanted).await? {
+        let resyncs = Arc::new(resyncs);
+        for error in &mut errors {
+            error.resyncs = Some(resyncs.clone());
+        }
+    }
+    records::prefetch(call, scope, wanted, errors.into_iter()).await
 }
 
 impl SyncError {
@@ -189,7 +260,7 @@ fn record_cursor(record: &AffectedRecord) -> String {
 }
 
 /// The global id of an error.
-pub(in crate::sync_errors) fn error_id(hub_id: i64, id: uuid::Uuid) -> ID {
+pub fn error_id(hub_id: i64, id: uuid::Uuid) -> ID {
     GlobalId::encode(Kind::SyncError, hub_id, id.as_bytes())
 }
 

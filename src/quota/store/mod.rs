@@ -1,11 +1,12 @@
 //! The SQL of calls.
 
+pub(super) mod reservations;
+
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
     QueryFilter, QueryOrder, StatementBuilder,
 };
-use uuid::Uuid;
 
 use crate::kernel::bulk;
 use crate::kernel::clock::{DAY, Micros};
@@ -335,34 +336,4 @@ async fn allowed_before(
         .order_by(api_usage_minutes::Column::Minute, Order::Desc);
     let before = before.one(transaction).await?;
     Ok(before.map_or((None, None), |row| (row.salesforce_limit, row.allocated)))
-}
-
-/// A reservation of the portal.
-pub(super) async fn reservation(
-    transaction: &DatabaseTransaction,
-    hub_id: i64,
-    id: Uuid,
-) -> Result<Option<api_reservations::Model>> {
-    let find = api_reservations::Entity::find_by_id((hub_id, id));
-    Ok(find.one(transaction).await?)
-}
-
-/// The reservation that a request made before.
-pub(super) async fn reserved_before(
-    transaction: &DatabaseTransaction,
-    hub_id: i64,
-    digest: Uuid,
-) -> Result<Option<api_reservations::Model>> {
-    let find = api_reservations::Entity::find()
-        .filter(api_reservations::Column::HubId.eq(hub_id))
-        .filter(api_reservations::Column::IdempotencyDigest.eq(digest));
-    Ok(find.one(transaction).await?)
-}
-
-/// Makes or settles a reservation.
-pub(super) async fn write_reservation(
-    transaction: &DatabaseTransaction,
-    reservation: api_reservations::Model,
-) -> Result<()> {
-    bulk::upsert::<api_reservations::Entity>(transaction, &[reservation]).await
 }

@@ -1,0 +1,197 @@
+//! The subscriptions of this domain: a batch as it moves, and work for engines. Both read when the portal rings, and from
+//! time to time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::{Context, ID, Subscription};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::watch;
+
+use crate::kernel::auth::{Portals, Read, Report, Scope};
+use crate::kernel::call::Call;
+use crate::kernel::env::Env;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::global_id::{GlobalId, Kind};
+use crate::kernel::wake::{ANY_PORTAL, STATE_PAUSE};
+use crate::portals::{exists, scope_of, unknown_portal};
+use crate::resync::api::{ResyncBatch, ResyncWork};
+use crate::resync::tables::resync_batches;
+use crate::resync::{claimable, read};
+
+/// How often is looked without a ring: time alone ends leases, and a ring can be lost.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What happens to resyncs.
+#[derive(Default)]
+pub struct ResyncSubscription;
+
+#[Subscription]
+impl ResyncSubscription {
+    /// A resync batch: now, then whenever it moves, a few times a second at most; completes with its last state when it
+    /// has ended. NOT_FOUND for an unknown batch. Needs the scope sync-health:read.
+    async fn resync_batch_updated(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The batch's global id.")] id: ID,
+    ) -> Result<impl Stream<Item = async_graphql::Result<ResyncBatch>> + use<>> {
+        let call = shared(ctx)?;
+        call.viewer.require::<Read>()?;
+        let unknown = || {
+            Error::NotFound(
+                "No resync batch with this id exists in the portals that the token names.".into(),
+            )
+        };
+        let decoded = GlobalId::decode(&id).filter(|id| id.kind == Kind::ResyncBatch);
+        let decoded = decoded.ok_or_else(unknown)?;
+        let scope = call
+            .viewer
+            .scope::<Read>(decoded.hub_id)?
+            .ok_or_else(unknown)?;
+        let batch_id = decoded.uuid().ok_or_else(unknown)?;
+        // Before looking: what is committed from now on rings.
+        let ring = call.env.wake.listen(decoded.hub_id);
+        read::batch(&call.env.db.moving(), &scope, batch_id)
+            .await?
+            .ok_or_else(unknown)?;
+        let watched = Watched {
+            call,
+            scope,
+            batch_id,
+            ring,
+            told: None,
+        };
+        let states = stream::try_unfold(Some(watched), |watched| async move {
+            match watched {
+                Some(watched) => watched.next().await,
+                None => Ok(None),
+            }
+        });
+        Ok(states
+            .map(|state| state.map_err(|error: Error| error.into()))
+            .boxed())
+    }
+
+    /// Tells engines that records wait to be claimed, portal by portal: at once what waits, then whenever more does.
+    /// NOT_FOUND for an unknown portal. Needs the scope sync-health:report.
+    async fn resync_work_available(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The portal; all that the token names when left out.")] hub_id: Option<ID>,
+    ) -> Result<impl Stream<Item = async_graphql::Result<ResyncWork>> + use<>> {
+        let call = shared(ctx)?;
+        call.viewer.require::<Report>()?;
+        let (portals, ring_of) = match &hub_id {
+            None => (call.viewer.portals().clone(), ANY_PORTAL),
+            Some(_) => {
+                let scope =
+                    scope_of::<Report>(&call, hub_id.as_ref())?.ok_or_else(unknown_portal)?;
+                if !scope.is_named() && !exists(&call.env.db.moving(), &scope).await? {
+                    return Err(unknown_portal());
+                }
+                (Portals::Named(vec![scope.hub_id()]), scope.hub_id())
+            }
+        };
+        let looking = Looking {
+            ring: call.env.wake.listen(ring_of),
+            env: call.env.clone(),
+            portals,
+            told: HashMap::new(),
+            is_first: true,
+        };
+        let works = stream::try_unfold(looking, |mut looking| async move {
+            let works = looking.next().await?;
+            Ok::<_, Error>(Some((works, looking)))
+        });
+        let works = works.flat_map(|works| {
+            let works: Vec<async_graphql::Result<ResyncWork>> = match works {
+                Ok(works) => works.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error.into())],
+            };
+            stream::iter(works)
+        });
+        Ok(works.boxed())
+    }
+}
+
+fn shared(ctx: &Context<'_>) -> Result<Arc<Call>> {
+    let missing = |_| Error::Internal("a subscription without its call".into());
+    Ok(ctx.data::<Arc<Call>>().map_err(missing)?.clone())
+}
+
+/// Waits for a ring, or for the time to look anyway; not shorter than states may follow each other.
+async fn wait(ring: &mut watch::Receiver<u64>) {
+    tokio::time::sleep(STATE_PAUSE).await;
+    tokio::select! {
+        _ = ring.changed() => {}
+        () = tokio::time::sleep(LOOK) => {}
+    }
+}
+
+/// A batch that somebody watches.
+struct Watched {
+    call: Arc<Call>,
+    scope: Scope<Read>,
+    batch_id: uuid::Uuid,
+    ring: watch::Receiver<u64>,
+    told: Option<resync_batches::Model>,
+}
+
+impl Watched {
+    /// The next state, and who goes on watching; nobody behind the last one.
+    async fn next(mut self) -> Result<Option<(ResyncBatch, Option<Self>)>> {
+        loop {
+            if self.told.is_some() {
+                wait(&mut self.ring).await;
+            }
+            self.ring.mark_unchanged();
+            let snapshot = self.call.env.db.moving();
+            let Some(row) = read::batch(&snapshot, &self.scope, self.batch_id).await? else {
+                return Ok(None);
+            };
+            if self.told.as_ref() == Some(&row) {
+                continue;
+            }
+            let state = ResyncBatch::new(self.scope.clone(), row.clone(), self.call.now());
+            let is_last = row.finished_at.is_some();
+            self.told = Some(row);
+            return Ok(Some((state, (!is_last).then_some(self))));
+        }
+    }
+}
+
+/// Somebody who looks for work.
+struct Looking {
+    env: Env,
+    portals: Portals,
+    ring: watch::Receiver<u64>,
+    /// What was told last, by portal.
+    told: HashMap<i64, i64>,
+    is_first: bool,
+}
+
+impl Looking {
+    async fn next(&mut self) -> Result<Vec<ResyncWork>> {
+        if !std::mem::take(&mut self.is_first) {
+            wait(&mut self.ring).await;
+        }
+        self.ring.mark_unchanged();
+        let waiting = claimable::waiting(&self.env.db.moving(), &self.portals).await?;
+        let before = std::mem::take(&mut self.told);
+        let more = waiting.iter().filter(|portal| {
+            let told = before.get(&portal.hub_id).copied().unwrap_or(0);
+            portal.records > told
+        });
+        let more = more.map(|portal| ResyncWork {
+            hub_id: ID(portal.hub_id.to_string()),
+            waiting_count: i32::try_from(portal.records).unwrap_or(i32::MAX),
+        });
+        let more = more.collect();
+        self.told = waiting
+            .into_iter()
+            .map(|portal| (portal.hub_id, portal.records))
+            .collect();
+        Ok(more)
+    }
+}
