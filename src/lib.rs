@@ -14,7 +14,7 @@
 //! ours reaches a client by accident.
 //!
 //! Between domains only `api` modules may name each other's objects, because the contract's graph is cyclic; rules
-//! and SQL follow the direction sync_errors → portals → kernel. Deliberately absent: foreign keys, caches of rows,
+//! and SQL follow the direction resync → sync_errors, quota → portals → kernel. Deliberately absent: foreign keys, caches of rows,
 //! extensions of async-graphql, statics with state, work across the network inside a transaction.
 
 pub mod classify;

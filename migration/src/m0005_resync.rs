@@ -3,12 +3,13 @@
 use sea_orm_migration::prelude::*;
 
 migration! {
-    /// Their tables, and the errors of a card that are resyncing.
+    /// Their tables, the errors of a card that are resyncing, and since when an error is open.
 }
 
 /// The batch whose id is zero is a portal's automatic retries: it exists once an engine has claimed.
 const UP: &str = "
 ALTER TABLE category_counters ADD COLUMN resyncing_error_count INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sync_errors ADD COLUMN opened_at BIGINT;
 
 CREATE TABLE resync_batches (
     hub_id BIGINT NOT NULL,
@@ -65,9 +66,6 @@ CREATE INDEX resync_results_error ON resync_results (hub_id, error_id, batch_id)
 CREATE INDEX resync_results_unfinished ON resync_results (hub_id, error_id) WHERE finished_at IS NULL;
 -- The errors of a batch whose records wait, in the order in which they are taken.
 CREATE INDEX resync_results_waiting ON resync_results (hub_id, batch_id, error_id) WHERE waiting_count > 0;
--- Automatic retries begin anew for an error that was resolved.
-CREATE INDEX resync_results_retried ON resync_results (hub_id, error_id) WHERE attempt_count > 0 AND finished_at IS NOT NULL;
-
 CREATE TABLE resync_items (
     hub_id BIGINT NOT NULL,
     id KEY16 NOT NULL,
@@ -104,5 +102,6 @@ DROP INDEX sync_errors_transient;
 DROP TABLE resync_items;
 DROP TABLE resync_results;
 DROP TABLE resync_batches;
+ALTER TABLE sync_errors DROP COLUMN opened_at;
 ALTER TABLE category_counters DROP COLUMN resyncing_error_count;
 ";

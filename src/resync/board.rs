@@ -189,7 +189,7 @@ impl Board {
                 false => ResultStatus::StillFailing,
             };
             if result.batch_id == AUTOMATIC {
-                retry::after_attempt(result, is_resolved, change.now);
+                retry::after_attempt(result, change.now);
             } else {
                 attempts.end_resync(result.error_id);
             }

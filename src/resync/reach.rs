@@ -10,7 +10,7 @@ use crate::kernel::keys::Keys;
 use crate::portals::Change;
 use crate::resync::board::{Board, Part, part_of, unfinished};
 use crate::resync::tables::{resync_items, resync_results};
-use crate::resync::{AUTOMATIC, REACHED_AT_ONCE, ResultStatus};
+use crate::resync::{AUTOMATIC, REACHED_AT_ONCE, ResultStatus, retry};
 use crate::sync_errors::api::SyncErrorFilter;
 use crate::sync_errors::report::attempts::Attempts;
 use crate::sync_errors::to_try;
@@ -45,6 +45,7 @@ pub(super) async fn take_on(
         };
         let key = (batch_id, *error_id);
         let before = board.results.get(&key);
+        let before = before.filter(|before| retry::counts(before, facts.opened_at));
         let result = resync_results::Model {
             hub_id: change.hub_id(),
             batch_id,

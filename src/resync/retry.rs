@@ -28,11 +28,13 @@ pub(super) fn next_at(attempt_count: i32, now: Micros) -> Option<Micros> {
     Some(now + DELAYS[place.min(DELAYS.len() - 1)])
 }
 
-/// An attempt of all records is over. An error that is resolved begins anew when it opens again.
-pub(super) fn after_attempt(result: &mut resync_results::Model, is_resolved: bool, now: Micros) {
-    result.attempt_count = match is_resolved {
-        true => 0,
-        false => result.attempt_count.saturating_add(1),
-    };
-    result.next_at = next_at(result.attempt_count, now).filter(|_| !is_resolved);
+/// An attempt of all records is over.
+pub(super) fn after_attempt(result: &mut resync_results::Model, now: Micros) {
+    result.attempt_count = result.attempt_count.saturating_add(1);
+    result.next_at = next_at(result.attempt_count, now);
+}
+
+/// Whether attempts were made since the error was opened last: else it begins anew.
+pub(super) fn counts(result: &resync_results::Model, opened_at: Micros) -> bool {
+    result.finished_at.is_none_or(|at| at > opened_at)
 }

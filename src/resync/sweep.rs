@@ -47,11 +47,11 @@ struct Key {
 const DUE: &str = "FROM resync_batches AS b JOIN sync_errors AS e ON e.hub_id = b.hub_id AND e.transient AND e.status = 0 \
     AND e.last_seen_at <= {seen} LEFT JOIN resync_results AS r ON r.hub_id = b.hub_id AND r.batch_id = b.id AND r.error_id = e.id \
     WHERE b.id = {nil} AND b.waiting_count + b.claimed_count = 0 \
-    AND (r.error_id IS NULL OR (r.finished_at IS NOT NULL AND r.next_at <= {now}))";
+    AND (r.error_id IS NULL OR (r.finished_at IS NOT NULL AND (r.next_at <= {now} OR r.finished_at <= e.opened_at)))";
 
-/// Errors that were resolved while a resync of theirs goes on, or after retries.
+/// Errors that were resolved while a resync of theirs goes on.
 const RESOLVED: &str = "FROM resync_results AS r JOIN sync_errors AS e ON e.hub_id = r.hub_id AND e.id = r.error_id AND e.status = 2 \
-    WHERE (r.finished_at IS NULL OR (r.attempt_count > 0 AND r.finished_at IS NOT NULL))";
+    WHERE r.finished_at IS NULL";
 
 /// Batches whose errors so far are done, while others match their filter.
 const UNREACHED: &str = "FROM resync_batches AS b WHERE b.waiting_count > 0 AND b.waiting_count = b.unreached_record_count \
@@ -115,16 +115,14 @@ async fn tidy(env: &Env, hub_id: i64) -> Result<()> {
     change.commit().await
 }
 
-/// Errors without a record left need no more attempts; their retries begin anew if they open again.
+/// Errors without a record left need no more attempts.
 async fn let_resolved_go(change: &Change, board: &mut Board) -> Result<()> {
     let keys = keys(change, "SELECT DISTINCT r.error_id AS id", RESOLVED, "r").await?;
     if keys.is_empty() {
         return Ok(());
     }
-    let retried = Condition::all().add(resync_results::Column::BatchId.eq(AUTOMATIC));
-    let wanted = Condition::any().add(unfinished()).add(retried);
     board
-        .load_results(change, keys.iter().copied(), wanted)
+        .load_results(change, keys.iter().copied(), unfinished())
         .await?;
     let of_errors: Vec<_> = board
         .results
@@ -137,11 +135,6 @@ async fn let_resolved_go(change: &Change, board: &mut Board) -> Result<()> {
         .await?;
     for key in of_errors {
         board.drop_untaken(key, Part::Succeeded);
-        if let Some(result) = board.results.get_mut(&key)
-            && result.finished_at.is_some()
-        {
-            (result.attempt_count, result.next_at) = (0, None);
-        }
         use resync_items::Column;
         let waiting = resync_items::Entity::find()
             .filter(Column::HubId.eq(change.hub_id()))

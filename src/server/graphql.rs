@@ -26,7 +26,9 @@ use crate::portals::{SyncState, scope_of};
 use crate::quota::api::{Quota, QuotaMutations, QuotaSubscription};
 use crate::quota::live::QuotaWatch;
 use crate::resync::ResyncSubscription;
-use crate::resync::api::{ResyncBatch, ResyncEngineMutations, ResyncMutations, ResyncResult};
+use crate::resync::api::{
+    ResyncBatch, ResyncClaimMutations, ResyncMutations, ResyncOutcomeMutations, ResyncResult,
+};
 use crate::sync_errors::api::{
     AffectedRecord, CategorySummary, ReportMutations, SyncError, SyncErrorEvent,
     SyncErrorSubscription,
@@ -252,7 +254,8 @@ pub struct Mutation(
     StreamMutations,
     ReportMutations,
     ResyncMutations,
-    ResyncEngineMutations,
+    ResyncClaimMutations,
+    ResyncOutcomeMutations,
 );
 
 /// What happens now. Each operation has exactly one of these fields; it ends with the token.

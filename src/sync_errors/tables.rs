@@ -47,6 +47,7 @@ by_position!(sync_errors::Model {
     occurrence_count,
     affected_record_count,
     search_text,
+    opened_at,
 });
 
 by_position!(affected_records::Model {
@@ -112,6 +113,8 @@ pub(super) mod sync_errors {
         pub occurrence_count: i32,
         pub affected_record_count: i32,
         pub search_text: String,
+        /// When it was opened last; absent where that is not known.
+        pub opened_at: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -20,6 +20,8 @@ pub const ROOT_FIELDS: &[(&str, &str)] = &[
     ("syncErrorEvents", EVENTS),
     ("categoriesUpdated", CARDS),
     ("quotaUpdated", QUOTA),
+    ("resyncBatchUpdated", crate::resync_live::BATCH),
+    ("resyncWorkAvailable", crate::resync_live::WORK),
 ];
 
 async fn event_cursor(server: &Server) -> Value {

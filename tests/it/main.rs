@@ -3,6 +3,7 @@
 mod harness;
 
 mod affected_records;
+mod claims;
 mod classification;
 mod clients;
 mod commands;
@@ -28,6 +29,9 @@ mod quota;
 mod replicas;
 mod reports;
 mod resync;
+mod resync_live;
+mod resync_pages;
+mod retries;
 mod streams;
 mod tenancy;
 mod throttle;

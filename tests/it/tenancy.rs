@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{REPORT_FAILURES, REPORT_SUCCESSES, both, failure, token};
+use crate::harness::{REPORT_FAILURES, REPORT_SUCCESSES, Server, both, failure, token};
 
 /// Every root field that takes a portal, and what it answers for one that the token does not name.
 const ROOT_FIELDS: &[(&str, &str, &str)] = &[
@@ -49,6 +49,41 @@ const ROOT_FIELDS: &[(&str, &str, &str)] = &[
     ),
     ("reportSyncFailures", REPORT_FAILURES, "NOT_FOUND"),
     ("reportSyncSuccesses", REPORT_SUCCESSES, "NOT_FOUND"),
+    (
+        "resyncBatch",
+        "query ($batchId: ID!) { resyncBatch(id: $batchId) { id } }",
+        "null",
+    ),
+    (
+        "resyncSyncErrors",
+        "mutation ($input: ResyncSyncErrorsInput!) { resyncSyncErrors(input: $input) { results { outcome } } }",
+        "{\"results\":[{\"outcome\":\"NOT_FOUND\"}]}",
+    ),
+    (
+        "resyncMatchingSyncErrors",
+        "mutation ($input: ResyncMatchingSyncErrorsInput!) { resyncMatchingSyncErrors(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    (
+        "cancelResyncBatch",
+        "mutation ($input: CancelResyncBatchInput!) { cancelResyncBatch(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    (
+        "claimResyncItems",
+        "mutation ($input: ClaimResyncItemsInput!) { claimResyncItems(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    (
+        "renewResyncItems",
+        "mutation ($input: RenewResyncItemsInput!) { renewResyncItems(input: $input) { userErrors { code } } }",
+        "LEASE_LOST",
+    ),
+    (
+        "reportResyncOutcomes",
+        "mutation ($input: ReportResyncOutcomesInput!) { reportResyncOutcomes(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
 ];
 
 /// Those that take none.
@@ -91,33 +126,28 @@ both! {
         let ids = "{ portal { id quota { id } categories { id } syncErrors { nodes { id affectedRecords { nodes { id } } } } syncErrorEvents { nodes { id } } } }";
         server.data(&theirs, "mutation { configurePortal(input: { name: \"theirs\" }) { userErrors { code } } }", json!({})).await;
         let changes = server.data(&theirs, "{ portal { changes { nodes { id } } } }", json!({})).await;
+        let foreign = Things::of(server, "1002").await;
         let portal = server.data(&theirs, ids, json!({})).await["portal"].take();
         let error = &portal["syncErrors"]["nodes"][0];
-        let foreign_ids = [&portal["id"], &portal["quota"]["id"], &portal["categories"][0]["id"], &error["id"], &error["affectedRecords"]["nodes"][0]["id"], &portal["syncErrorEvents"]["nodes"][0]["id"], &changes["portal"]["changes"]["nodes"][0]["id"]];
+        let foreign_ids = [&portal["id"], &portal["quota"]["id"], &portal["categories"][0]["id"], &error["id"], &error["affectedRecords"]["nodes"][0]["id"], &portal["syncErrorEvents"]["nodes"][0]["id"], &changes["portal"]["changes"]["nodes"][0]["id"], &foreign.batch, &foreign.result];
         for id in foreign_ids {
             let seen = server.data(&theirs, "query ($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
             assert_eq!(seen["node"]["id"], *id);
         }
         for (name, query, expected) in ROOT_FIELDS {
-            let element = json!([failure("1", 0, json!({}))]);
-            let input = |hub_id: &str| match *name {
-                "reportSyncFailures" => json!({ "hubId": hub_id, "failures": element }),
-                "reportSyncSuccesses" => json!({ "hubId": hub_id, "successes": [{ "hubspotRecord": { "recordId": "1" } }] }),
-                "createStreamTicket" => ticketed(hub_id),
-                "reportApiUsage" => json!({ "hubId": hub_id, "reportId": "1", "calls": 1 }),
-                "reserveApiCalls" => json!({ "hubId": hub_id, "calls": 1 }),
-                _ => json!({ "hubId": hub_id }),
-            };
             let mut answers = Vec::new();
             for hub_id in ["1002", "999999", "0", "-1", "x"] {
-                answers.push(server.data(&ours, query, json!({ "hubId": hub_id, "id": "x", "input": input(hub_id) })).await[name].take());
+                let named = if hub_id == "1002" { foreign.clone() } else { Things::nothing() };
+                let mut variables = asking_for(name, hub_id, &named);
+                variables["id"] = json!("x");
+                answers.push(server.data(&ours, query, variables).await[name].take());
             }
             for id in foreign_ids.into_iter().filter(|_| query.contains("$id")) {
                 answers.push(server.data(&ours, query, json!({ "id": id })).await[name].take());
             }
             for answer in answers {
                 let told = match *expected {
-                    "NOT_FOUND" => answer["userErrors"][0]["code"].clone(),
+                    "NOT_FOUND" | "LEASE_LOST" => answer["userErrors"][0]["code"].clone(),
                     text => { assert_eq!(answer.to_string(), text, "{name}"); Value::from(text) }
                 };
                 assert_eq!(told, *expected, "{name}");
@@ -133,12 +163,20 @@ fn opened_by(field: &str) -> &'static [&'static str] {
         "portal" | "node" | "nodes" | "portals" | "createStreamTicket" => {
             &["sync-health:read", "sync-health:manage"]
         }
-        "configurePortal" | "setHubspotAllocation" => &["sync-health:manage"],
+        "resyncBatch" => &["sync-health:read", "sync-health:manage"],
+        "configurePortal"
+        | "setHubspotAllocation"
+        | "resyncSyncErrors"
+        | "resyncMatchingSyncErrors"
+        | "cancelResyncBatch" => &["sync-health:manage"],
         "reportPortalState"
         | "reportSyncFailures"
         | "reportSyncSuccesses"
         | "reportApiUsage"
-        | "reserveApiCalls" => &["sync-health:report"],
+        | "reserveApiCalls"
+        | "claimResyncItems"
+        | "renewResyncItems"
+        | "reportResyncOutcomes" => &["sync-health:report"],
         "viewer" | "service" => SCOPES,
         unknown => panic!("{unknown} has no row"),
     }
@@ -151,8 +189,50 @@ const SCOPES: &[&str] = &[
     "",
 ];
 
-/// The variables that make a root field ask for a portal.
-fn asking_for(field: &str, hub_id: &str) -> Value {
+/// Things of a portal, by their global ids.
+#[derive(Clone)]
+struct Things {
+    error: Value,
+    batch: Value,
+    result: Value,
+    item: Value,
+}
+
+impl Things {
+    /// Makes them: an error whose records are tried again, one of them claimed.
+    async fn of(server: &Server, hub_id: &str) -> Self {
+        let all = token(&[hub_id], "sync-health:manage sync-health:report");
+        let failures = json!([failure("1", 0, json!({})), failure("2", 0, json!({}))]);
+        let report = json!({ "input": { "failures": failures } });
+        server.data(&all, REPORT_FAILURES, report).await;
+        let query = "mutation { resyncMatchingSyncErrors(input: { filter: {} }) { batch { id results { nodes { id syncError { id } } } } } }";
+        let mut asked = server.data(&all, query, json!({})).await;
+        let mut batch = asked["resyncMatchingSyncErrors"]["batch"].take();
+        let mut result = batch["results"]["nodes"][0].take();
+        let query = "mutation { claimResyncItems(input: { limit: 1 }) { items { id } } }";
+        let mut claimed = server.data(&all, query, json!({})).await;
+        Self {
+            error: result["syncError"]["id"].take(),
+            batch: batch["id"].take(),
+            result: result["id"].take(),
+            item: claimed["claimResyncItems"]["items"][0]["id"].take(),
+        }
+    }
+
+    /// Ids of nothing.
+    fn nothing() -> Self {
+        let none = || json!("x");
+        Self {
+            error: none(),
+            batch: none(),
+            result: none(),
+            item: none(),
+        }
+    }
+}
+
+/// The variables that make a root field ask for a portal, or for things of it.
+fn asking_for(field: &str, hub_id: &str, things: &Things) -> Value {
     let input = match field {
         "reportSyncFailures" => {
             json!({ "hubId": hub_id, "failures": [failure("1", 0, json!({}))] })
@@ -163,6 +243,13 @@ fn asking_for(field: &str, hub_id: &str) -> Value {
         "createStreamTicket" => ticketed(hub_id),
         "reportApiUsage" => json!({ "hubId": hub_id, "reportId": "1", "calls": 1 }),
         "reserveApiCalls" => json!({ "hubId": hub_id, "calls": 1 }),
+        "resyncSyncErrors" => json!({ "errorIds": [things.error] }),
+        "resyncMatchingSyncErrors" => json!({ "hubId": hub_id, "filter": {} }),
+        "cancelResyncBatch" => json!({ "batchId": things.batch }),
+        "renewResyncItems" => json!({ "itemIds": [things.item] }),
+        "reportResyncOutcomes" => {
+            json!({ "outcomes": [{ "itemId": things.item, "status": "RETURNED" }] })
+        }
         _ => json!({ "hubId": hub_id }),
     };
     let id = if hub_id == "1001" {
@@ -170,7 +257,7 @@ fn asking_for(field: &str, hub_id: &str) -> Value {
     } else {
         ids::FOREIGN
     };
-    json!({ "hubId": hub_id, "id": id, "input": input })
+    json!({ "hubId": hub_id, "id": id, "batchId": things.batch, "input": input })
 }
 
 /// A subscription to a portal.
@@ -190,12 +277,18 @@ both! {
     async fn every_root_field(server) {
         let theirs = token(&["1002"], "sync-health:report sync-health:read");
         server.data(&theirs, REPORT_FAILURES, json!({ "input": { "failures": [failure("1", 0, json!({}))] } })).await;
+        let (own, foreign) = (Things::of(server, "1001").await, Things::of(server, "1002").await);
         let listing = [("portals", "{ portals { totalCount } }", "1"), ("viewer", "{ viewer { subject } }", ""), ("service", "{ service { version } }", "")];
         for (name, query, absent) in ROOT_FIELDS.iter().chain(&listing) {
             for scope in SCOPES {
                 for hub_id in ["1001", "1002", "999999"] {
                     let case = format!("{name} with {scope:?} for {hub_id}");
-                    let answer = server.ask(&token(&["1001"], scope), query, asking_for(name, hub_id)).await;
+                    let things = match hub_id {
+                        "1001" => own.clone(),
+                        "1002" => foreign.clone(),
+                        _ => Things::nothing(),
+                    };
+                    let answer = server.ask(&token(&["1001"], scope), query, asking_for(name, hub_id, &things)).await;
                     let code = &answer["errors"][0]["extensions"]["code"];
                     if !opened_by(name).contains(scope) {
                         assert_eq!(code, "FORBIDDEN", "{case}: {answer:#}");

@@ -1,10 +1,17 @@
-//! What engines are given.
+//! What engines are given, and how they name it.
+
+use std::collections::BTreeMap;
 
 use async_graphql::{ID, SimpleObject};
 
 use crate::classify::{SyncDirection, SyncErrorType, System};
+use crate::kernel::auth::{Report, Scope};
+use crate::kernel::call::Call;
+use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
+use crate::kernel::limits::Limit;
 use crate::kernel::scalars::Instant;
+use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::resync::claim::Work;
 use crate::resync::lease::ClaimedItem;
 use crate::sync_errors::api::{Links, RecordRef, error_id};
@@ -64,7 +71,7 @@ impl ResyncItem {
 }
 
 /// The portal and the claim that an item's global id names.
-pub(super) fn claimed_item(id: &ID) -> Option<(i64, ClaimedItem)> {
+fn claimed_item(id: &ID) -> Option<(i64, ClaimedItem)> {
     let decoded = GlobalId::decode(id).filter(|id| id.kind == Kind::ResyncItem)?;
     let (id, attempt) = decoded.uuid_and_number()?;
     Some((decoded.hub_id, ClaimedItem { id, attempt }))
@@ -77,4 +84,51 @@ pub struct ResyncWork {
     pub(in crate::resync) hub_id: ID,
     /// How many.
     pub(in crate::resync) waiting_count: i32,
+}
+
+/// Items with their places in the input.
+pub(super) type Placed = Vec<(usize, ClaimedItem)>;
+
+/// Items by portal, each with its place; those of portals that the token does not name are left out.
+pub(super) fn by_portal<'a>(
+    call: &Call,
+    ids: impl Iterator<Item = &'a ID>,
+) -> Result<Vec<(Scope<Report>, Placed)>> {
+    let mut portals: BTreeMap<i64, Placed> = BTreeMap::new();
+    for (index, id) in ids.enumerate() {
+        if let Some((hub_id, item)) = claimed_item(id) {
+            portals.entry(hub_id).or_default().push((index, item));
+        }
+    }
+    let mut scoped = Vec::with_capacity(portals.len());
+    for (hub_id, items) in portals {
+        if let Some(scope) = call.viewer.scope::<Report>(hub_id)? {
+            scoped.push((scope, items));
+        }
+    }
+    Ok(scoped)
+}
+
+/// Refuses an empty list and one above the limit.
+pub(super) fn check_list(count: usize, list: &str, limit: Limit) -> Result<(), UserError> {
+    let message = match count {
+        0 => format!("{list} is empty: send at least one."),
+        count if count > limit.value => format!(
+            "At most {} {list} in one call ({}): send the rest in further ones.",
+            limit.value, limit.name
+        ),
+        _ => return Ok(()),
+    };
+    Err(UserError::new(UserErrorCode::TooMany, &[list], message))
+}
+
+pub(super) fn lost(path: &[&str]) -> UserError {
+    let message =
+        "Another engine has claimed or answered this item since, or its batch was cancelled.";
+    UserError::new(UserErrorCode::LeaseLost, path, message)
+}
+
+pub(super) fn unknown() -> UserError {
+    let message = "No item with this id exists in the portals that the token names.";
+    UserError::new(UserErrorCode::NotFound, &["itemId"], message)
 }

@@ -96,13 +96,18 @@ impl OfErrors {
         Some(ResyncResult::new(scope.clone(), row))
     }
 
-    /// How a transient error that was last seen then is tried again.
-    pub fn plan(&self, error_id: Uuid, last_seen_at: Micros) -> Option<RetryPlan> {
+    /// How a transient error that was opened and last seen then is tried again.
+    pub fn plan(
+        &self,
+        error_id: Uuid,
+        (opened_at, last_seen_at): (Option<Micros>, Micros),
+    ) -> Option<RetryPlan> {
         let retries = self.retries.as_ref()?;
         let automatic = self
             .by_error
             .get(&error_id)
-            .and_then(|known| known.automatic.as_ref());
+            .and_then(|known| known.automatic.as_ref())
+            .filter(|result| retry::counts(result, opened_at.unwrap_or(0)));
         let attempt_count = automatic.map_or(0, |result| result.attempt_count);
         let due = match automatic {
             Some(result) if attempt_count > 0 || result.finished_at.is_none() => result.next_at,

@@ -77,6 +77,8 @@ pub struct ErrorFacts {
     pub affected_record_count: i32,
     /// Which way the change was to go.
     pub direction: SyncDirection,
+    /// When it was opened last; 0 where that is not known.
+    pub opened_at: Micros,
     /// Its type.
     pub error_type: SyncErrorType,
     /// Its latest code.
@@ -122,6 +124,7 @@ impl Attempts {
             status: row.status,
             affected_record_count: row.affected_record_count,
             direction: row.direction,
+            opened_at: row.opened_at.unwrap_or(0),
             error_type: row.error_type,
             code: row.code.clone(),
             fields: fields.map(str::to_owned).collect(),

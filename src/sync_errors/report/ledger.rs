@@ -240,6 +240,7 @@ impl Ledger {
         if row.status == SyncErrorStatus::Resolved {
             row.status = SyncErrorStatus::Open;
             row.resolved_at = None;
+            row.opened_at = Some(occurrence.received_at);
             let was_open = state
                 .before
                 .is_some_and(|(status, _)| status != SyncErrorStatus::Resolved);

@@ -46,6 +46,7 @@ pub(super) fn new_error(hub_id: i64, occurrence: &Occurrence<'_>) -> sync_errors
         occurrence_count: 0,
         affected_record_count: 0,
         search_text: String::new(),
+        opened_at: Some(occurrence.received_at),
     };
     set_latest_facts(&mut row, cause);
     row

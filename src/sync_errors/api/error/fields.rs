@@ -256,6 +256,7 @@ impl SyncError {
             Some(known) if known.has_retries() => known.clone(),
             _ => Arc::new(OfErrors::one(call, &scope, self.row.id).await?),
         };
-        Ok(known.plan(self.row.id, self.row.last_seen_at))
+        let seen = (self.row.opened_at, self.row.last_seen_at);
+        Ok(known.plan(self.row.id, seen))
     }
 }

@@ -1,195 +1,26 @@
-//! An engine claims records to try again: in turn from each batch of the portal, within the calls that are left.
+//! Taking records of a batch: those given back first, then those that no item was made for, then those of errors that
+//! were not reached yet.
 
 use std::collections::HashSet;
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use crate::kernel::auth::{Report, Scope};
-use crate::kernel::clock::Micros;
-use crate::kernel::env::Env;
+use super::Claiming;
 use crate::kernel::error::Result;
-use crate::portals::{Change, SyncState, find_in};
-use crate::quota::api::ApiCallReservation;
-use crate::quota::{ApiCallPurpose, Room};
 use crate::resync::board::{Board, Part};
 use crate::resync::claimable;
-use crate::resync::lease::return_expired;
 use crate::resync::reach::reach_next;
-use crate::resync::tables::{resync_batches, resync_items, resync_results};
-use crate::resync::{AUTOMATIC, Settled, Stage};
-use crate::sync_errors::report::attempts::{Attempts, ErrorFacts};
+use crate::resync::tables::{resync_items, resync_results};
+use crate::resync::{REACHED_AT_ONCE, Settled, Stage};
 use crate::sync_errors::to_try::{self, RecordToTry, Stretch};
 
 /// How often a claim looks for further errors that match a filter: others may be trying all that it finds.
 const REACHES_PER_CLAIM: usize = 10;
 
-/// What an engine asks for.
-pub(super) struct Order {
-    pub(super) limit: usize,
-    pub(super) lease: Micros,
-    pub(super) calls_per_item: i32,
-}
-
-/// An item with what its engine needs to know.
-pub(super) struct Work {
-    pub(super) item: resync_items::Model,
-    pub(super) record: RecordToTry,
-    pub(super) error: ErrorFacts,
-}
-
-/// What an engine is given.
-#[derive(Default)]
-pub(super) struct Claim {
-    pub(super) works: Vec<Work>,
-    pub(super) reservation: Option<ApiCallReservation>,
-    /// When calls will be left.
-    pub(super) retry_at: Option<Micros>,
-}
-
-/// A claim under way.
-struct Claiming<'a> {
-    scope: &'a Scope<Report>,
-    change: Change,
-    board: Board,
-    attempts: Attempts,
-    lease_expires_at: Micros,
-    taken: Vec<(resync_items::Model, RecordToTry)>,
-}
-
-/// Claims items of a portal. `None` when it does not exist. What finds nothing takes no lock.
-pub(super) async fn claim(
-    env: &Env,
-    scope: &Scope<Report>,
-    order: &Order,
-) -> Result<Option<Claim>> {
-    let snapshot = env.db.snapshot();
-    let portal = find_in(&snapshot, scope).await?;
-    let state = portal.map(|row| row.portal.sync_state);
-    if !claimable::may_be(&snapshot, scope.hub_id(), env.clock.now()).await? {
-        let exists = scope.is_named() || state.is_some();
-        return Ok(exists.then(Claim::default));
-    }
-    drop(snapshot);
-    let Some(change) = Change::begin(env, scope).await? else {
-        return Ok(None);
-    };
-    let attempts = Attempts::new(&change);
-    let mut claiming = Claiming {
-        scope,
-        lease_expires_at: change.now + order.lease,
-        change,
-        board: Board::default(),
-        attempts,
-        taken: Vec::new(),
-    };
-    let claim = claiming
-        .run(order, state == Some(SyncState::Suspended))
-        .await?;
-    let Claiming {
-        mut change,
-        board,
-        attempts,
-        ..
-    } = claiming;
-    board.save(&mut change, &attempts).await?;
-    change.commit().await?;
-    Ok(Some(claim))
-}
-
 impl Claiming<'_> {
-    async fn run(&mut self, order: &Order, is_suspended: bool) -> Result<Claim> {
-        let change = &self.change;
-        self.board.load_batches(change, [AUTOMATIC]).await?;
-        let automatic = self.board.batches.entry(AUTOMATIC);
-        automatic.or_insert_with(|| resync_batches::Model::automatic(change.hub_id(), change.now));
-        return_expired(change, &mut self.board).await?;
-        let waiting = self.waiting(order.limit).await?;
-        let room = Room::of(&self.change).await?;
-        let calls_per_item = i64::from(order.calls_per_item);
-        let fits = |purpose| {
-            let calls = room.calls(purpose).unwrap_or(i64::MAX);
-            usize::try_from(calls / calls_per_item).unwrap_or(usize::MAX)
-        };
-        let most = order.limit.min(fits(ApiCallPurpose::NewChange));
-        self.take_in_turn(&waiting, most).await?;
-        let asked_for = self.taken.len();
-        let retries = order.limit.min(fits(ApiCallPurpose::Retry));
-        if asked_for < retries && !is_suspended {
-            self.take(AUTOMATIC, retries - asked_for).await?;
-        }
-        self.attempts
-            .load(
-                &self.change,
-                self.taken.iter().map(|(item, _)| item.error_id),
-            )
-            .await?;
-        self.board.end(&self.change, &mut self.attempts).await?;
-        let mut claim = Claim::default();
-        let purpose = match asked_for {
-            0 => ApiCallPurpose::Retry,
-            _ => ApiCallPurpose::NewChange,
-        };
-        if self.taken.is_empty() {
-            claim.retry_at = self
-                .retry_at(&room, &waiting, (calls_per_item, is_suspended))
-                .await?;
-        } else {
-            let calls = i32::try_from(self.taken.len())
-                .unwrap_or(i32::MAX)
-                .saturating_mul(order.calls_per_item);
-            let until = self.lease_expires_at;
-            let (id, reservation) = room
-                .set_aside(&mut self.change, (calls, purpose), until)
-                .await?;
-            claim.reservation = Some(reservation);
-            claim.works = self.works(id);
-        }
-        Ok(claim)
-    }
-
-    /// The batches that were asked for and have records waiting, the one that was claimed from longest ago first.
-    async fn waiting(&mut self, limit: usize) -> Result<Vec<Uuid>> {
-        use resync_batches::Column;
-        let find = resync_batches::Entity::find()
-            .filter(Column::HubId.eq(self.change.hub_id()))
-            .filter(Column::WaitingCount.gt(0))
-            .filter(Column::Id.ne(AUTOMATIC))
-            .order_by_asc(Column::ClaimedAt)
-            .order_by_asc(Column::Id)
-            .limit(limit as u64);
-        for row in find.all(self.change.transaction()).await? {
-            // What was given back just now is counted already.
-            self.board.batches.entry(row.id).or_insert(row);
-        }
-        let waits = |batch: &&resync_batches::Model| {
-            batch.id != AUTOMATIC && batch.waiting_count > 0 && batch.status == Stage::Running
-        };
-        let mut waiting: Vec<_> = self.board.batches.values().filter(waits).collect();
-        waiting.sort_unstable_by_key(|batch| (batch.claimed_at, batch.id));
-        Ok(waiting.iter().take(limit).map(|batch| batch.id).collect())
-    }
-
-    /// Takes the same share from each batch, then what is left from whoever has it.
-    async fn take_in_turn(&mut self, batches: &[Uuid], most: usize) -> Result<()> {
-        for round in 0..2 {
-            for (place, batch_id) in batches.iter().enumerate() {
-                let left = most.saturating_sub(self.taken.len());
-                if left == 0 {
-                    return Ok(());
-                }
-                let share = match round {
-                    0 => left.div_ceil(batches.len() - place),
-                    _ => left,
-                };
-                self.take(*batch_id, share).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Takes up to so many records of a batch.
-    async fn take(&mut self, batch_id: Uuid, most: usize) -> Result<()> {
+    pub(super) async fn take(&mut self, batch_id: Uuid, most: usize) -> Result<()> {
         let has_work = |board: &Board| {
             let batch = board.batches.get(&batch_id);
             batch.is_some_and(|batch| batch.waiting_count > 0 && batch.status == Stage::Running)
@@ -285,7 +116,7 @@ impl Claiming<'_> {
         error_ids: impl IntoIterator<Item = Uuid>,
     ) -> Result<()> {
         let of_batch = resync_results::Column::BatchId.eq(batch_id);
-        let of_batch = sea_orm::Condition::all().add(of_batch);
+        let of_batch = Condition::all().add(of_batch);
         self.board
             .load_results(&self.change, error_ids, of_batch)
             .await
@@ -352,7 +183,7 @@ impl Claiming<'_> {
         let untaken = own
             .map(|(_, result)| result)
             .filter(|result| result.untaken_count > 0);
-        Ok(untaken.take(super::REACHED_AT_ONCE).cloned().collect())
+        Ok(untaken.take(REACHED_AT_ONCE).cloned().collect())
     }
 
     fn new_item(&self, batch_id: Uuid, record: &RecordToTry) -> Option<resync_items::Model> {
@@ -391,50 +222,5 @@ impl Claiming<'_> {
         item.claimed_by = self.scope.subject().to_owned();
         item.lease_expires_at = Some(self.lease_expires_at);
         self.taken.push((item, record));
-    }
-
-    fn works(&mut self, reservation_id: Uuid) -> Vec<Work> {
-        let mut works = Vec::with_capacity(self.taken.len());
-        for (mut item, record) in std::mem::take(&mut self.taken) {
-            item.reservation_id = Some(reservation_id);
-            self.board.items.insert(item.id, item.clone());
-            if let Some(error) = self.attempts.facts(item.error_id) {
-                works.push(Work {
-                    item,
-                    record,
-                    error,
-                });
-            }
-        }
-        works
-    }
-
-    /// When calls will be left for what waits; `None` when nothing waits for them.
-    async fn retry_at(
-        &mut self,
-        room: &Room,
-        waiting: &[Uuid],
-        (calls, is_suspended): (i64, bool),
-    ) -> Result<Option<Micros>> {
-        let waits = |batch: &resync_batches::Model| batch.waiting_count > 0;
-        let asked_for = waiting
-            .iter()
-            .any(|id| self.board.batches.get(id).is_some_and(waits));
-        let automatic = self.board.batches.get(&AUTOMATIC).is_some_and(waits);
-        let purpose = match asked_for {
-            true => ApiCallPurpose::NewChange,
-            false if automatic && !is_suspended => ApiCallPurpose::Retry,
-            false => return Ok(None),
-        };
-        if room.calls(purpose).is_none_or(|left| left >= calls) {
-            return Ok(None);
-        }
-        let at = room.retry_at(&self.change, (calls, purpose)).await?;
-        for id in waiting {
-            if let Some(batch) = self.board.batches.get_mut(id) {
-                batch.waiting_until = Some(at);
-            }
-        }
-        Ok(Some(at))
     }
 }
