@@ -128,7 +128,7 @@ async fn attach_errors(
     }
     api::prefetch(
         call,
-        &portal.scope,
+        portal,
         wanted,
         events.iter_mut().filter_map(|event| event.error.as_mut()),
     )

@@ -95,7 +95,7 @@ pub async fn connection(
     };
     let mut connection = Connection::new(&page, nodes, cursor, total);
     let wanted = [look.field("nodes"), look.field("edges").field("node")];
-    api::prefetch(call, &portal.scope, &wanted, connection.nodes_mut()).await?;
+    api::prefetch(call, portal, &wanted, connection.nodes_mut()).await?;
     Ok(connection)
 }
 

@@ -11,7 +11,8 @@ use crate::kernel::call::Call;
 use crate::kernel::clock::Micros;
 use crate::kernel::error::Result;
 use crate::kernel::scalars::Instant;
-use crate::portals::{self, SyncState};
+use crate::portals::SyncState;
+use crate::portals::api::Portal;
 use crate::quota::{self, QuotaState};
 use crate::resync::{read, retry};
 
@@ -61,7 +62,7 @@ impl OfErrors {
     /// Reads what the selections want, for all errors at once.
     pub async fn read(
         call: &Call,
-        scope: &Scope<Read>,
+        portal: &Portal,
         error_ids: &[Uuid],
         wanted: &[Lookahead<'_>],
     ) -> Result<Option<Self>> {
@@ -70,18 +71,18 @@ impl OfErrors {
             return Ok(None);
         }
         let retries = match wants("retry") {
-            true => Some(retries(call, scope).await?),
+            true => Some(retries(call, portal).await?),
             false => None,
         };
-        let by_error = read::of_errors(&call.snapshot, scope, error_ids).await?;
+        let by_error = read::of_errors(&call.snapshot, &portal.scope, error_ids).await?;
         Ok(Some(Self { by_error, retries }))
     }
 
     /// The same for one error and both fields.
-    pub async fn one(call: &Call, scope: &Scope<Read>, error_id: Uuid) -> Result<Self> {
+    pub async fn one(call: &Call, portal: &Portal, error_id: Uuid) -> Result<Self> {
         Ok(Self {
-            by_error: read::of_errors(&call.snapshot, scope, &[error_id]).await?,
-            retries: Some(retries(call, scope).await?),
+            by_error: read::of_errors(&call.snapshot, &portal.scope, &[error_id]).await?,
+            retries: Some(retries(call, portal).await?),
         })
     }
 
@@ -129,9 +130,9 @@ impl OfErrors {
     }
 }
 
-async fn retries(call: &Call, scope: &Scope<Read>) -> Result<Retries> {
-    let portal = portals::find(call, scope).await?;
-    let is_suspended = portal.is_some_and(|row| row.portal.sync_state == SyncState::Suspended);
+async fn retries(call: &Call, portal: &Portal) -> Result<Retries> {
+    let scope = &portal.scope;
+    let is_suspended = portal.row.portal.sync_state == SyncState::Suspended;
     let facts = quota::facts(&call.snapshot, &[scope.hub_id()], call.now()).await?;
     let pause = match facts.first().map(quota::Facts::state) {
         _ if is_suspended => Some(RetryPauseReason::SyncSuspended),

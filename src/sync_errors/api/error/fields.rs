@@ -239,7 +239,10 @@ impl SyncError {
         let scope = self.reading(call)?;
         let known = match &self.resyncs {
             Some(known) => known.clone(),
-            None => Arc::new(OfErrors::one(call, &scope, self.row.id).await?),
+            None => {
+                let portal = Portal::of(scope.clone(), self.portal_row(call).await?);
+                Arc::new(OfErrors::one(call, &portal, self.row.id).await?)
+            }
         };
         Ok(known.latest(&scope, self.row.id))
     }
@@ -254,7 +257,10 @@ impl SyncError {
         }
         let known = match &self.resyncs {
             Some(known) if known.has_retries() => known.clone(),
-            _ => Arc::new(OfErrors::one(call, &scope, self.row.id).await?),
+            _ => {
+                let portal = Portal::of(scope, self.portal_row(call).await?);
+                Arc::new(OfErrors::one(call, &portal, self.row.id).await?)
+            }
         };
         let seen = (self.row.opened_at, self.row.last_seen_at);
         Ok(known.plan(self.row.id, seen))

@@ -93,7 +93,7 @@ impl SyncError {
         let rows = list::find_many(call, scope, ids).await?;
         let errors = rows.into_iter().map(|row| Self::of_portal(&portal, row));
         let mut errors: Vec<Self> = errors.collect();
-        prefetch(call, scope, wanted, errors.iter_mut()).await?;
+        prefetch(call, &portal, wanted, errors.iter_mut()).await?;
         Ok(errors
             .into_iter()
             .map(|error| (error.row.id, error))
@@ -174,19 +174,19 @@ impl SyncError {
 /// Reads for all errors of a page what the request selects below them.
 pub(in crate::sync_errors) async fn prefetch<'a>(
     call: &Call,
-    scope: &Scope<Read>,
+    portal: &Portal,
     wanted: &[Lookahead<'_>],
     errors: impl Iterator<Item = &'a mut SyncError>,
 ) -> Result<()> {
     let mut errors: Vec<&mut SyncError> = errors.collect();
     let ids: Vec<Uuid> = errors.iter().map(|error| error.row.id).collect();
-    if let Some(resyncs) = OfErrors::read(call, scope, &ids, wanted).await? {
+    if let Some(resyncs) = OfErrors::read(call, portal, &ids, wanted).await? {
         let resyncs = Arc::new(resyncs);
         for error in &mut errors {
             error.resyncs = Some(resyncs.clone());
         }
     }
-    records::prefetch(call, scope, wanted, errors.into_iter()).await
+    records::prefetch(call, &portal.scope, wanted, errors.into_iter()).await
 }
 
 impl SyncError {
