@@ -94,6 +94,9 @@ pub struct Serve {
     /// A manifest of documents (of Relay's compiler or Apollo's tools): nothing else runs then.
     #[arg(long, env = "SYNC_HEALTH_TRUSTED_DOCUMENTS")]
     trusted_documents: Option<PathBuf>,
+    /// Let webhooks go to private addresses, and by plain http.
+    #[arg(long, env = "SYNC_HEALTH_ALLOW_PRIVATE_WEBHOOKS")]
+    allow_private_webhooks: bool,
     /// Serve GraphiQL at /graphiql.
     #[arg(long, env = "SYNC_HEALTH_GRAPHIQL")]
     graphiql: bool,
@@ -213,6 +216,7 @@ impl Serve {
             cors_origins: self.cors_origins,
             trusted_documents: self.trusted_documents,
             graphiql: self.graphiql,
+            allows_private_webhooks: self.allow_private_webhooks,
             ..Config::new(self.database.database_url, auth)
         })
     }

@@ -35,6 +35,7 @@ mod m0002_server_keys;
 mod m0003_quota;
 mod m0004_portal_events;
 mod m0005_resync;
+mod m0006_resync_webhooks;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_quota::Migration),
             Box::new(m0004_portal_events::Migration),
             Box::new(m0005_resync::Migration),
+            Box::new(m0006_resync_webhooks::Migration),
         ]
     }
 }

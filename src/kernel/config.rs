@@ -35,6 +35,8 @@ pub struct Config {
     pub live: LiveConfig,
     /// Whether rings of other servers on the same PostgreSQL are heard; without, changes are seen a second later.
     pub hears_others: bool,
+    /// Whether webhooks may go to private addresses, and by plain http.
+    pub allows_private_webhooks: bool,
     /// Whether `GET /graphiql` serves GraphiQL.
     pub graphiql: bool,
 }
@@ -108,6 +110,7 @@ impl Config {
             trusted_documents: None,
             live: LiveConfig::default(),
             hears_others: true,
+            allows_private_webhooks: false,
             graphiql: false,
         }
     }

@@ -6,6 +6,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 use crate::kernel::metrics::Metrics;
 use crate::kernel::wake::Wake;
+use crate::kernel::webhook::WebhookSender;
 
 /// The database, the clock, what is counted and who is told.
 #[derive(Debug, Clone)]
@@ -18,4 +19,6 @@ pub struct Env {
     pub metrics: Arc<Metrics>,
     /// Who is told that something was committed.
     pub wake: Wake,
+    /// How addresses of customers are called.
+    pub webhooks: WebhookSender,
 }

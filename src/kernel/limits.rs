@@ -121,6 +121,14 @@ limits! {
     CALLS_PER_ITEM = "callsPerItem", 100, "calls";
     /// Seconds for which a claimed item is an engine's.
     LEASE_SECONDS = "leaseSeconds", 3_600, "seconds";
+    /// Attempts to deliver a message to a webhook.
+    WEBHOOK_ATTEMPTS = "webhookAttempts", 5, "attempts";
+    /// Seconds within which a webhook has to answer.
+    WEBHOOK_SECONDS = "webhookSeconds", 15, "seconds";
+    /// What a webhook may answer.
+    WEBHOOK_ANSWER_BYTES = "webhookAnswerBytes", 1024 * 1024, "bytes";
+    /// Hours for which a webhook's former secret signs too.
+    WEBHOOK_ROTATION_HOURS = "webhookRotationHours", 24, "hours";
     /// Seconds that one GraphQL operation may take.
     OPERATION_SECONDS = "operationSeconds", 30, "seconds";
     /// Points that a subject can spend on one portal at once; the configuration may set another value.

@@ -23,3 +23,4 @@ pub mod text;
 pub mod tls;
 pub mod user_error;
 pub mod wake;
+pub mod webhook;

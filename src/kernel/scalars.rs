@@ -65,7 +65,7 @@ impl std::fmt::Display for Instant {
 }
 
 /// An absolute URL.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Url(pub String);
 
 /// An absolute URL, as the URL standard writes it.

@@ -23,6 +23,8 @@ pub enum UserErrorCode {
     AboveSalesforceLimit,
     /// An idempotency key that another request has used.
     IdempotencyKeyReused,
+    /// An address that is not called: of a private network, or without https.
+    AddressNotAllowed,
     /// A claimed item that another engine has claimed or answered since.
     LeaseLost,
 }

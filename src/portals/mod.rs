@@ -11,6 +11,7 @@ mod settings;
 mod state;
 mod store;
 mod tables;
+mod webhook;
 
 use async_graphql::{Enum, ID};
 use sea_orm::{DeriveActiveEnum, EnumIter};

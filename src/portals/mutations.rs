@@ -16,6 +16,7 @@ use crate::portals::settings::{
 };
 use crate::portals::store;
 use crate::portals::tables::portals;
+use crate::portals::webhook::checked_webhook;
 use crate::portals::{Change, Locale, SuspensionReason, SyncState, check_occurred_at, scope_of};
 
 /// New settings. A key left out stays as it is; null sets the default.
@@ -33,6 +34,9 @@ pub struct ConfigurePortalInput {
     pub hubspot_app_url: MaybeUndefined<Url>,
     /// The org's own URL, for links to its records. An https URL of at most 500 characters. Null: none.
     pub salesforce_instance_url: MaybeUndefined<Url>,
+    /// Where records to be tried again are sent as signed calls: a public https URL of at most 500 characters,
+    /// ADDRESS_NOT_ALLOWED for others. Each time it is set, even to the same, there is a new secret. Null: nowhere.
+    pub resync_webhook_url: MaybeUndefined<Url>,
 }
 
 /// The answer to `configurePortal`.
@@ -40,6 +44,9 @@ pub struct ConfigurePortalInput {
 pub struct ConfigurePortalPayload {
     /// The portal with its new settings; null when something was refused: then nothing was changed.
     pub portal: Option<Portal>,
+    /// What signs the calls to `resyncWebhookUrl`, as Standard Webhooks writes it; shown only here, when that was set. The
+    /// secret before it signs too for 24 hours. Null otherwise.
+    pub webhook_secret: Option<String>,
     /// What was refused.
     pub user_errors: Vec<UserError>,
 }
@@ -86,17 +93,27 @@ impl PortalMutations {
         let call = Call::of(ctx)?;
         let refused = |user_errors| ConfigurePortalPayload {
             portal: None,
+            webhook_secret: None,
             user_errors,
         };
         let Some(scope) = scope_of::<Manage>(call, input.hub_id.as_ref())? else {
             return Ok(refused(vec![UserError::unknown_portal()]));
         };
-        let configure = |portal: &mut portals::Model| configure(portal, &input);
+        let webhook = match checked_webhook(call, &input.resync_webhook_url)? {
+            Ok(webhook) => webhook,
+            Err(error) => return Ok(refused(vec![error])),
+        };
+        let now = call.now();
+        let configure = |portal: &mut portals::Model| {
+            portal.set_webhook(&webhook, now);
+            configure(portal, &input)
+        };
         match change_settings(call, &scope, configure).await? {
             Ok(()) => {
                 let portal = Portal::load(call, scope.reading()).await?;
                 Ok(ConfigurePortalPayload {
                     portal,
+                    webhook_secret: webhook.flatten().map(|webhook| webhook.secret),
                     user_errors: Vec::new(),
                 })
             }

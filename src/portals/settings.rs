@@ -71,7 +71,7 @@ pub fn check_length(text: &str, key: &'static str, limit: limits::Limit) -> Resu
 /// What differs between two states of the settings, named as in the contract.
 pub(super) fn differences(old: &portals::Model, new: &portals::Model) -> Vec<Told> {
     let locale = |locale: Locale| Some(enum_name(locale).to_owned());
-    let all: [Told; 6] = [
+    let all: [Told; 7] = [
         ("name", old.name.clone(), new.name.clone()),
         (
             "timeZone",
@@ -93,6 +93,11 @@ pub(super) fn differences(old: &portals::Model, new: &portals::Model) -> Vec<Tol
             "salesforceUsername",
             old.salesforce_username.clone(),
             new.salesforce_username.clone(),
+        ),
+        (
+            "resyncWebhookUrl",
+            old.resync_webhook_url.clone(),
+            new.resync_webhook_url.clone(),
         ),
     ];
     all.into_iter().filter(|(_, old, new)| old != new).collect()

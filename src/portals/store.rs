@@ -285,6 +285,10 @@ pub(super) fn empty(hub_id: i64) -> portals::Model {
         suspended_since: None,
         state_reported_at: None,
         search_text: hub_id.to_string(),
+        resync_webhook_url: None,
+        resync_webhook_secret: None,
+        resync_webhook_former_secret: None,
+        resync_webhook_rotated_at: None,
     }
 }
 

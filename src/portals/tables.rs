@@ -25,6 +25,11 @@ pub mod portals {
         pub state_reported_at: Option<i64>,
         /// Name and Hub ID, folded.
         pub search_text: String,
+        pub resync_webhook_url: Option<String>,
+        pub resync_webhook_secret: Option<String>,
+        /// The one before, which signs too for a while.
+        pub resync_webhook_former_secret: Option<String>,
+        pub resync_webhook_rotated_at: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -14,6 +14,7 @@ mod claimable;
 mod lease;
 mod live;
 mod outcome;
+mod push;
 mod reach;
 mod read;
 mod request;
@@ -26,6 +27,7 @@ use sea_orm::{DeriveActiveEnum, EnumIter};
 use uuid::Uuid;
 
 pub use live::ResyncSubscription;
+pub use push::push;
 pub use sweep::sweep;
 
 /// The batch of a portal's automatic retries.

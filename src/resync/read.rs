@@ -12,7 +12,7 @@ use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::kernel::page::Page;
 use crate::resync::api::ResyncBatchStatus;
-use crate::resync::tables::{resync_batches, resync_results};
+use crate::resync::tables::{resync_batches, resync_pushes, resync_results};
 use crate::resync::{AUTOMATIC, Stage};
 
 /// One batch.
@@ -176,4 +176,17 @@ pub(super) async fn has_claimed(snapshot: &Snapshot, scope: &Scope<Read>) -> Res
         .to_owned();
     let row: Option<resync_batches::Model> = snapshot.one(&select).await?;
     Ok(row.is_some())
+}
+
+/// What is being delivered to the portal's address.
+pub(super) async fn push(
+    snapshot: &Snapshot,
+    scope: &Scope<Read>,
+) -> Result<Option<resync_pushes::Model>> {
+    let select = Query::select()
+        .column(Asterisk)
+        .from(resync_pushes::Entity)
+        .and_where(Expr::col(resync_pushes::Column::HubId).eq(scope.hub_id()))
+        .to_owned();
+    snapshot.one(&select).await
 }

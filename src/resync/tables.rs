@@ -137,6 +137,32 @@ pub(super) mod resync_results {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+pub(super) mod resync_pushes {
+    //! What is being delivered to a portal's address.
+    use sea_orm::entity::prelude::*;
+
+    /// A delivery, or that there is none.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "resync_pushes")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        /// Not before: the next attempt, or when another server may take over.
+        pub next_at: i64,
+        pub message_id: Option<Uuid>,
+        pub body: Option<String>,
+        /// JSON of the items with their attempts.
+        pub item_ids: Option<String>,
+        pub attempt_count: i32,
+        pub last_error: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 pub(super) mod resync_items {
     //! Records that engines try again.
     use sea_orm::entity::prelude::*;

@@ -29,6 +29,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::metrics::Metrics;
 use crate::kernel::tls;
 use crate::kernel::wake::Wake;
+use crate::kernel::webhook::WebhookSender;
 use crate::quota;
 use crate::quota::live::QuotaWatch;
 use crate::resync;
@@ -64,6 +65,7 @@ impl App {
             clock: config.clock.clone(),
             metrics: metrics.clone(),
             wake: Wake::default(),
+            webhooks: WebhookSender::new(config.allows_private_webhooks)?,
         };
         let (stopping, open) = (CancellationToken::new(), TaskTracker::new());
         let live = Arc::new(Live::new(env.clone(), stopping.clone(), open.clone()));
@@ -141,6 +143,7 @@ pub async fn run(
         () = app.live.look_around() => {}
         () = quota::recover(&app.env) => {}
         () = resync::sweep(&app.env) => {}
+        () = resync::push(&app.env) => {}
         () = hear_others(&app, &config) => {}
     }
     db.close().await

@@ -25,6 +25,7 @@ mod ndjson;
 mod observed;
 mod plain;
 mod portals;
+mod push;
 mod quota;
 mod replicas;
 mod reports;

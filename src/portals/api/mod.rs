@@ -24,7 +24,7 @@ use crate::kernel::steps::{Interval, Span};
 use crate::portals::store::{self, PortalRow};
 use crate::portals::{Locale, SuspensionReason, SyncState};
 use crate::quota::api::Quota;
-use crate::resync::api::{ResyncBatch, ResyncBatchStatus, list_batches};
+use crate::resync::api::{ResyncBatch, ResyncBatchStatus, ResyncWebhook, list_batches};
 use crate::sync_errors::api::{
     CategorySummary, ErrorListArguments, SyncError, SyncErrorEvent, SyncErrorEventFilter,
     SyncErrorEventKind, SyncErrorFilter, SyncErrorOrder, SyncErrorStatus, TrendPoint,
@@ -121,6 +121,11 @@ impl Portal {
     /// The connected user, whose permissions the card PERMISSIONS is about; null until reported.
     async fn salesforce_username(&self) -> Option<&str> {
         self.row.portal.salesforce_username.as_deref()
+    }
+
+    /// Where its records to be tried again are sent, and how that goes; null until configured.
+    async fn resync_webhook(&self, ctx: &Context<'_>) -> Result<Option<ResyncWebhook>> {
+        ResyncWebhook::load(Call::of(ctx)?, self).await
     }
 
     /// Whether the portal syncs at present: as last reported, or as failures said (no API calls left, the API disabled);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_graphql::{ID, SimpleObject};
+use serde::Serialize;
 
 use crate::classify::{SyncDirection, SyncErrorType, System};
 use crate::kernel::auth::{Report, Scope};
@@ -17,7 +18,8 @@ use crate::resync::lease::ClaimedItem;
 use crate::sync_errors::api::{Links, RecordRef, error_id};
 
 /// A record that an engine has claimed to try again.
-#[derive(Debug, Clone, SimpleObject)]
+#[derive(Debug, Clone, SimpleObject, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ResyncItem {
     /// Names this claim of the record: what `reportResyncOutcomes` and `renewResyncItems` take.
     id: ID,
@@ -35,6 +37,7 @@ pub struct ResyncItem {
     sync_error_id: ID,
     /// The error's type.
     #[graphql(name = "type")]
+    #[serde(rename = "type")]
     error_type: SyncErrorType,
     /// The error's latest code; null when it had none.
     code: Option<String>,
@@ -43,7 +46,7 @@ pub struct ResyncItem {
 }
 
 impl ResyncItem {
-    pub(super) fn of(work: Work, links: &Links) -> Self {
+    pub(in crate::resync) fn of(work: Work, links: &Links) -> Self {
         let Work {
             item,
             record,
@@ -71,7 +74,7 @@ impl ResyncItem {
 }
 
 /// The portal and the claim that an item's global id names.
-fn claimed_item(id: &ID) -> Option<(i64, ClaimedItem)> {
+pub(super) fn claimed_item(id: &ID) -> Option<(i64, ClaimedItem)> {
     let decoded = GlobalId::decode(id).filter(|id| id.kind == Kind::ResyncItem)?;
     let (id, attempt) = decoded.uuid_and_number()?;
     Some((decoded.hub_id, ClaimedItem { id, attempt }))

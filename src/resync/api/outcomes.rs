@@ -3,12 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use serde::Deserialize;
 use uuid::Uuid;
 
-use super::item::{Placed, by_portal, check_list, lost, unknown};
+use super::item::{Placed, by_portal, check_list, claimed_item, lost, unknown};
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Micros;
+use crate::kernel::env::Env;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
 use crate::kernel::user_error::{UserError, UserErrorCode};
@@ -26,7 +28,8 @@ pub struct ReportResyncOutcomesInput {
 }
 
 /// What became of one claimed item.
-#[derive(InputObject)]
+#[derive(InputObject, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResyncOutcomeInput {
     /// The item.
     item_id: ID,
@@ -34,11 +37,13 @@ pub struct ResyncOutcomeInput {
     status: ResyncOutcomeStatus,
     /// FAILED only: what the provider answered. It is classified as any failure, so the record may move to another error;
     /// its records are the item's where left out. Without it, the record failed for the same cause.
+    #[serde(default)]
     failure: Option<SyncFailureInput>,
 }
 
 /// What became of a claimed item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ResyncOutcomeStatus {
     /// The record syncs again.
     Succeeded,
@@ -220,4 +225,32 @@ fn checked(
         (ResyncOutcomeStatus::RecordRemoved, None) => Ok(Outcome::Removed),
         (ResyncOutcomeStatus::Returned, None) => Ok(Outcome::Returned),
     }
+}
+
+/// Takes the outcomes that a portal's own address has answered to a call with these items. What is wrong with one, or
+/// not of the call, does not count; who lost its item has no more to say.
+pub(in crate::resync) async fn take_outcomes(
+    env: &Env,
+    scope: &Scope<Report>,
+    outcomes: Vec<ResyncOutcomeInput>,
+    of_call: &HashSet<Uuid>,
+) -> Result<()> {
+    let known = outcomes.into_iter().filter_map(|outcome| {
+        let (hub_id, item) = claimed_item(&outcome.item_id)?;
+        let is_own = hub_id == scope.hub_id() && of_call.contains(&item.id);
+        is_own.then_some((item, outcome))
+    });
+    let known: Vec<_> = known.take(limits::REPORT_ELEMENTS.value).collect();
+    let ids: Vec<Uuid> = known.iter().map(|(item, _)| item.id).collect();
+    let records = lease::records(&env.db.moving(), scope, &ids).await?;
+    let now = env.clock.now();
+    let answers = known.into_iter().filter_map(|(item, told)| {
+        let outcome = checked(told.status, told.failure, records.get(&item.id), now).ok()?;
+        Some(Answer { item, outcome })
+    });
+    let answers: Vec<Answer> = answers.collect();
+    if !answers.is_empty() {
+        outcome::report(env, scope, answers).await?;
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::SyncError;
@@ -83,7 +84,8 @@ impl Links {
 }
 
 /// A record of one of the two systems.
-#[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
+#[derive(Debug, Clone, PartialEq, Eq, SimpleObject, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RecordRef {
     /// Where it is.
     pub system: System,
@@ -100,7 +102,7 @@ pub struct RecordRef {
 }
 
 /// A value of a unique field that stands for a record.
-#[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
+#[derive(Debug, Clone, PartialEq, Eq, SimpleObject, Serialize)]
 pub struct ExternalId {
     /// The field.
     pub field: String,

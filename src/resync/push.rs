@@ -1,0 +1,326 @@
+//! Push: a portal that has configured an address gets its items as signed calls, and may answer at once.
+//!
+//! What is being delivered is a row ([`resync_pushes`]): the same message with the same id until it was taken, with
+//! growing pauses, a limited number of times; then the items go back to who asks. No transaction is held during a call;
+//! a server that dies leaves a delivery that another one repeats.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sea_orm::{EntityTrait, FromQueryResult, Statement};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use url::Url;
+use uuid::Uuid;
+
+use crate::kernel::auth::{Report, Scope};
+use crate::kernel::bulk;
+use crate::kernel::clock::{Micros, SECOND};
+use crate::kernel::env::Env;
+use crate::kernel::error::Result;
+use crate::kernel::limits;
+use crate::kernel::scalars::Instant;
+use crate::kernel::wake::ANY_PORTAL;
+use crate::kernel::webhook::Message;
+use crate::portals::{Change, PortalRow, find_in};
+use crate::resync::api::{self, ResyncItem, ResyncOutcomeInput};
+use crate::resync::claim::{self, Order};
+use crate::resync::lease::{self, ClaimedItem};
+use crate::resync::outcome::{self, Answer, Outcome};
+use crate::resync::tables::resync_pushes;
+use crate::sync_errors::api::Links;
+
+/// Calls that are under way at once, so that slow addresses do not hold up each other.
+const CALLS_AT_ONCE: usize = 16;
+/// For how long items are leased to an address; longer than a call takes.
+const LEASE: Micros = 300 * SECOND;
+/// For how long a server may take for one call before another one repeats it.
+const BUSY: Micros = 60 * SECOND;
+/// The pause after the first failed call; each further one is three times as long.
+const FIRST_PAUSE: Micros = 10 * SECOND;
+/// The pause after the last one.
+const LAST_PAUSE: Micros = 3_600 * SECOND;
+
+/// Pushes the items of all portals with an address, for ever.
+pub async fn push(env: &Env) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let calls = Arc::new(Semaphore::new(CALLS_AT_ONCE));
+    let under_way: Arc<Mutex<HashSet<i64>>> = Arc::default();
+    let mut ring = env.wake.listen(ANY_PORTAL);
+    loop {
+        ring.mark_unchanged();
+        let due = due(env).await.unwrap_or_else(|error| {
+            // Logged where it is translated; the next look tries again.
+            let _ = error.answer();
+            Vec::new()
+        });
+        for hub_id in due {
+            let is_new = under_way.lock().is_ok_and(|mut set| set.insert(hub_id));
+            if !is_new {
+                continue;
+            }
+            let Ok(call) = calls.clone().acquire_owned().await else {
+                return;
+            };
+            let (env, under_way) = (env.clone(), under_way.clone());
+            tokio::spawn(async move {
+                if let Err(error) = Box::pin(deliver(&env, hub_id)).await {
+                    let _ = error.answer();
+                }
+                if let Ok(mut set) = under_way.lock() {
+                    set.remove(&hub_id);
+                }
+                drop(call);
+            });
+        }
+        tokio::time::sleep(PAUSE / 4).await;
+        tokio::select! {
+            _ = ring.changed() => {}
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+/// Portals with an address, and with something to deliver.
+async fn due(env: &Env) -> Result<Vec<i64>> {
+    #[derive(FromQueryResult)]
+    struct Portal {
+        hub_id: i64,
+    }
+    let snapshot = env.db.moving();
+    let sql = format!(
+        "SELECT p.hub_id FROM portals AS p LEFT JOIN resync_pushes AS d ON d.hub_id = p.hub_id \
+         WHERE p.resync_webhook_url IS NOT NULL AND (d.hub_id IS NULL OR d.next_at <= {}) AND (d.body IS NOT NULL \
+         OR NOT EXISTS (SELECT 1 FROM resync_batches AS b WHERE b.hub_id = p.hub_id) \
+         OR EXISTS (SELECT 1 FROM resync_batches AS b WHERE b.hub_id = p.hub_id AND b.waiting_count > 0))",
+        env.clock.now()
+    );
+    let rows: Vec<Portal> = snapshot
+        .all_raw(Statement::from_string(snapshot.backend(), sql))
+        .await?;
+    Ok(rows.into_iter().map(|portal| portal.hub_id).collect())
+}
+
+/// What a message holds, and what is known of its items.
+#[derive(Serialize, Deserialize, Clone, Copy)]
+struct Pushed {
+    id: Uuid,
+    attempt: i32,
+}
+
+impl From<Pushed> for ClaimedItem {
+    fn from(pushed: Pushed) -> Self {
+        Self {
+            id: pushed.id,
+            attempt: pushed.attempt,
+        }
+    }
+}
+
+/// Delivers the message that is under way, or the next one.
+async fn deliver(env: &Env, hub_id: i64) -> Result<()> {
+    let scope = Scope::<Report>::of_server(hub_id);
+    let Some(portal) = find_in(&env.db.moving(), &scope).await? else {
+        return Ok(());
+    };
+    let Some(row) = begin(env, &scope).await? else {
+        return Ok(());
+    };
+    let row = match row.body {
+        Some(_) => row,
+        None => match next_message(env, &scope, &portal, row).await? {
+            Some(row) => row,
+            None => return Ok(()),
+        },
+    };
+    let sent = send(env, &portal, &row).await;
+    end(env, &scope, row, sent).await
+}
+
+/// Takes the portal's delivery for this server, unless another one has it.
+async fn begin(env: &Env, scope: &Scope<Report>) -> Result<Option<resync_pushes::Model>> {
+    let Some(change) = Change::begin(env, scope).await? else {
+        return Ok(None);
+    };
+    let stored = resync_pushes::Entity::find_by_id(scope.hub_id())
+        .one(change.transaction())
+        .await?;
+    let mut row = stored.unwrap_or_else(|| resync_pushes::Model::none(scope.hub_id()));
+    if row.next_at > change.now {
+        return Ok(None);
+    }
+    row.next_at = change.now + BUSY;
+    write(&change, &row).await?;
+    change.commit().await?;
+    if row.body.is_some() {
+        let claimed: Vec<ClaimedItem> = row.items().into_iter().map(Into::into).collect();
+        lease::renew(env, scope, &claimed, LEASE).await?;
+    }
+    Ok(Some(row))
+}
+
+async fn write(change: &Change, row: &resync_pushes::Model) -> Result<()> {
+    bulk::upsert::<resync_pushes::Entity>(change.transaction(), [row]).await
+}
+
+async fn save(env: &Env, scope: &Scope<Report>, row: &resync_pushes::Model) -> Result<()> {
+    if let Some(change) = Change::begin(env, scope).await? {
+        write(&change, row).await?;
+        change.commit().await?;
+    }
+    Ok(())
+}
+
+/// Claims items as an engine would, and makes a message of them.
+async fn next_message(
+    env: &Env,
+    scope: &Scope<Report>,
+    portal: &PortalRow,
+    mut row: resync_pushes::Model,
+) -> Result<Option<resync_pushes::Model>> {
+    let order = Order {
+        limit: limits::CLAIMED_ITEMS.value,
+        lease: LEASE,
+        calls_per_item: 1,
+    };
+    let claim = claim::claim(env, scope, &order).await?.unwrap_or_default();
+    if claim.works.is_empty() {
+        // For want of calls: not before some will be left.
+        row.next_at = claim.retry_at.unwrap_or(0);
+        save(env, scope, &row).await?;
+        return Ok(None);
+    }
+    let pushed: Vec<Pushed> = claim
+        .works
+        .iter()
+        .map(|work| Pushed {
+            id: work.item.id,
+            attempt: work.item.attempt,
+        })
+        .collect();
+    let links = Links::of(portal);
+    let items: Vec<ResyncItem> = claim
+        .works
+        .into_iter()
+        .map(|work| ResyncItem::of(work, &links))
+        .collect();
+    let data = json!({
+        "hubId": scope.hub_id().to_string(),
+        "items": items,
+        "reservationId": claim.reservation.map(|reservation| reservation.id),
+    });
+    let body = json!({
+        "type": "resync.items",
+        "timestamp": Instant(env.clock.now()),
+        "data": data,
+    });
+    row.message_id = Some(Uuid::now_v7());
+    row.body = Some(body.to_string());
+    row.item_ids = serde_json::to_string(&pushed).ok();
+    row.attempt_count = 0;
+    row.next_at = env.clock.now() + BUSY;
+    save(env, scope, &row).await?;
+    Ok(Some(row))
+}
+
+/// Calls the address; answers the outcomes that it tells at once, or why it was not delivered.
+async fn send(
+    env: &Env,
+    portal: &PortalRow,
+    row: &resync_pushes::Model,
+) -> std::result::Result<Vec<ResyncOutcomeInput>, String> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Told {
+        outcomes: Vec<ResyncOutcomeInput>,
+    }
+    let settings = &portal.portal;
+    let gone = || "No address is configured any more.".to_owned();
+    let url = settings.resync_webhook_url.as_deref().ok_or_else(gone)?;
+    let url = Url::parse(url).map_err(|_| gone())?;
+    let now = env.clock.now();
+    let secrets = settings.resync_webhook_secrets(now);
+    let id = row.message_id.unwrap_or_default().to_string();
+    let message = Message {
+        id: &id,
+        body: row.body.as_deref().unwrap_or_default(),
+        secrets: &secrets,
+        now,
+    };
+    let answer = env.webhooks.send(&url, &message).await?;
+    let is_empty = answer.iter().all(u8::is_ascii_whitespace);
+    let told: Told = match is_empty {
+        true => Told::default(),
+        false => serde_json::from_slice(&answer).unwrap_or_default(),
+    };
+    Ok(told.outcomes)
+}
+
+/// What became of a call: its outcomes, the next attempt, or the items' return.
+async fn end(
+    env: &Env,
+    scope: &Scope<Report>,
+    mut row: resync_pushes::Model,
+    sent: std::result::Result<Vec<ResyncOutcomeInput>, String>,
+) -> Result<()> {
+    let now = env.clock.now();
+    match sent {
+        Ok(outcomes) => {
+            let own: HashSet<Uuid> = row.items().iter().map(|item| item.id).collect();
+            api::take_outcomes(env, scope, outcomes, &own).await?;
+            row = resync_pushes::Model::none(scope.hub_id());
+        }
+        Err(why) => {
+            row.attempt_count += 1;
+            row.last_error = Some(why);
+            row.next_at = now + pause(row.attempt_count, row.message_id);
+            let most = i32::try_from(limits::WEBHOOK_ATTEMPTS.value).unwrap_or(i32::MAX);
+            if row.attempt_count >= most {
+                give_back(env, scope, &row).await?;
+                (row.message_id, row.body, row.item_ids) = (None, None, None);
+                row.next_at = now + LAST_PAUSE;
+            }
+        }
+    }
+    save(env, scope, &row).await
+}
+
+/// Three times as long after each failure, and up to half of it more, so that addresses are not all called at once.
+fn pause(attempt_count: i32, message_id: Option<Uuid>) -> Micros {
+    let exponent = u32::try_from(attempt_count - 1).unwrap_or(0).min(10);
+    let pause = FIRST_PAUSE
+        .saturating_mul(3_i64.pow(exponent))
+        .min(LAST_PAUSE);
+    let random = message_id.map_or(0, |id| i64::from(id.as_bytes()[15]));
+    pause + pause * random / 512
+}
+
+async fn give_back(env: &Env, scope: &Scope<Report>, row: &resync_pushes::Model) -> Result<()> {
+    let returned = row.items().into_iter().map(|item| Answer {
+        item: item.into(),
+        outcome: Outcome::Returned,
+    });
+    outcome::report(env, scope, returned.collect()).await?;
+    Ok(())
+}
+
+impl resync_pushes::Model {
+    fn none(hub_id: i64) -> Self {
+        Self {
+            hub_id,
+            next_at: 0,
+            message_id: None,
+            body: None,
+            item_ids: None,
+            attempt_count: 0,
+            last_error: None,
+        }
+    }
+
+    fn items(&self) -> Vec<Pushed> {
+        let ids = self.item_ids.as_deref().unwrap_or("[]");
+        serde_json::from_str(ids).unwrap_or_default()
+    }
+}

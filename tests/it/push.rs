@@ -1,0 +1,319 @@
+//! Records to be tried again are pushed to an address as signed calls.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::http::{HeaderMap, StatusCode};
+use chrono::Duration;
+use serde_json::{Value, json};
+use standardwebhooks::Webhook;
+use sync_health::kernel::webhook::is_public;
+
+use crate::harness::{Server, both, eventually, failure, manager, minute, token};
+use crate::resync::{answer, batch, counts, errors, other, resync};
+
+/// One call as it came.
+struct Called {
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Called {
+    fn items(&self) -> Vec<Value> {
+        let body: Value = serde_json::from_str(&self.body).expect("JSON");
+        body["data"]["items"].as_array().expect("items").clone()
+    }
+
+    fn all_succeeded(&self) -> Value {
+        let outcome = |item: &Value| json!({ "itemId": item["id"], "status": "SUCCEEDED" });
+        json!({ "outcomes": self.items().iter().map(outcome).collect::<Vec<_>>() })
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().expect("a text")
+    }
+
+    /// Whether a secret made one of the signatures.
+    fn is_signed_by(&self, secret: &str) -> bool {
+        let timestamp = self.header("webhook-timestamp").parse().expect("a number");
+        let webhook = Webhook::new(secret).expect("a secret");
+        let signature = webhook.sign(self.header("webhook-id"), timestamp, self.body.as_bytes());
+        let signature = signature.expect("a signature");
+        self.header("webhook-signature")
+            .split(' ')
+            .any(|told| told == signature)
+    }
+}
+
+/// A receiver on a real port: answers what it was told to, then that it has taken the call.
+#[derive(Clone, Default)]
+struct Receiver {
+    calls: Arc<Mutex<Vec<Called>>>,
+    answers: Arc<Mutex<VecDeque<(StatusCode, Value)>>>,
+    /// Whether it answers at once that all records sync.
+    succeeds: Arc<AtomicBool>,
+}
+
+impl Receiver {
+    async fn start() -> (Self, String) {
+        let receiver = Self::default();
+        let own = receiver.clone();
+        let take = async move |headers: HeaderMap, body: String| {
+            let called = Called { headers, body };
+            let told = match own.succeeds.load(Ordering::SeqCst) {
+                true => Some((StatusCode::OK, called.all_succeeded())),
+                false => own.answers.lock().expect("answers").pop_front(),
+            };
+            own.calls.lock().expect("calls").push(called);
+            let (status, body) = told.unwrap_or((StatusCode::ACCEPTED, Value::Null));
+            let location = [("location", "http://127.0.0.1:1/")];
+            let body = if body.is_null() {
+                String::new()
+            } else {
+                body.to_string()
+            };
+            (status, location, body)
+        };
+        let router = axum::Router::new().route("/resync", axum::routing::post(take));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
+        let url = format!(
+            "http://{}/resync",
+            listener.local_addr().expect("an address")
+        );
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (receiver, url)
+    }
+
+    fn answers(&self, status: u16, body: Value) {
+        let status = StatusCode::from_u16(status).expect("a status");
+        self.answers
+            .lock()
+            .expect("answers")
+            .push_back((status, body));
+    }
+
+    /// The call of this number, once it has come.
+    async fn call(&self, number: usize) -> Called {
+        eventually("a call", async || {
+            let mut calls = self.calls.lock().expect("calls");
+            let place = number - 1;
+            (calls.len() > place).then(|| Called {
+                headers: calls[place].headers.clone(),
+                body: std::mem::take(&mut calls[place].body),
+            })
+        })
+        .await
+    }
+}
+
+async fn configure(server: &Server, url: Value) -> Value {
+    let query = "mutation ($input: ConfigurePortalInput!) { configurePortal(input: $input) { portal { resyncWebhook { url failedAttemptCount nextAttemptAt lastError } } webhookSecret userErrors { field code message } } }";
+    let input = json!({ "input": { "resyncWebhookUrl": url } });
+    server.data(&manager(), query, input).await["configurePortal"].take()
+}
+
+async fn webhook(server: &Server) -> Value {
+    let query = "{ portal { resyncWebhook { url failedAttemptCount nextAttemptAt lastError } } }";
+    server.read(query, json!({})).await["portal"]["resyncWebhook"].take()
+}
+
+both! {
+    configure = |config| config.allows_private_webhooks = true;
+    /// The call is signed; its answer settles items at once, the others are answered later by GraphQL.
+    async fn delivered(server) {
+        let (receiver, url) = Receiver::start().await;
+        let configured = configure(server, json!(url)).await;
+        let secret = configured["webhookSecret"].as_str().expect("a secret").to_owned();
+        assert_eq!(configured["portal"]["resyncWebhook"], json!({ "url": url, "failedAttemptCount": 0, "nextAttemptAt": null, "lastError": null }));
+        let ids = errors(server, json!([failure("1", 0, json!({})), failure("2", 0, json!({}))])).await;
+        let batch_id = resync(server, json!({ "errorIds": [ids[0]] })).await["batch"]["id"].take();
+        let call = receiver.call(1).await;
+        assert!(secret.starts_with("whsec_") && call.is_signed_by(&secret), "{:?}", call.headers);
+        let body: Value = serde_json::from_str(&call.body).expect("JSON");
+        assert_eq!((&body["type"], &body["timestamp"], &body["data"]["hubId"]), (&json!("resync.items"), &json!(minute(60)), &json!("1001")));
+        let items = call.items();
+        let item = &items[0];
+        assert_eq!((items.len(), &item["attempt"], &item["type"], &item["direction"], &item["hubspotRecord"]["objectType"], &item["syncErrorId"]), (2, &json!(1), &json!("VALUE_TOO_LONG"), &json!("HUBSPOT_TO_SALESFORCE"), &json!("contact"), &ids[0]));
+        // Taken without an outcome: told later, as by any engine.
+        answer(server, json!([{ "itemId": items[0]["id"], "status": "FAILED" }, { "itemId": items[1]["id"], "status": "SUCCEEDED" }])).await;
+        assert_eq!(counts(&batch(server, &batch_id).await), [0, 0, 1, 1, 0]);
+        let report = "mutation ($input: ReportApiUsageInput!) { reportApiUsage(input: $input) { quota { reserved } userErrors { message } } }";
+        let settled = server.data(&crate::harness::engine(), report, json!({ "input": { "reportId": "1", "calls": 2, "reservationId": body["data"]["reservationId"] } })).await;
+        assert_eq!(settled["reportApiUsage"]["quota"]["reserved"], 0);
+        // Outcomes in the answer, and with them one that is not of this call.
+        let other_id = errors(server, json!([other(1, "9"), other(2, "8")])).await;
+        receiver.answers(200, json!({ "outcomes": [{ "itemId": "nonsense", "status": "SUCCEEDED" }] }));
+        let batch_id = resync(server, json!({ "errorIds": [other_id[0]] })).await["batch"]["id"].take();
+        let item = receiver.call(2).await.items().remove(0);
+        assert_eq!(counts(&batch(server, &batch_id).await), [0, 1, 0, 0, 0]);
+        answer(server, json!([{ "itemId": item["id"], "status": "RECORD_REMOVED" }])).await;
+        assert_eq!(batch(server, &batch_id).await["status"], "COMPLETED");
+        receiver.succeeds.store(true, Ordering::SeqCst);
+        let batch_id = resync(server, json!({ "errorIds": [other_id[1]] })).await["batch"]["id"].take();
+        let ended = eventually("the outcome", async || {
+            let ended = batch(server, &batch_id).await;
+            (ended["status"] == "COMPLETED").then_some(ended)
+        }).await;
+        assert_eq!(counts(&ended), [0, 0, 1, 0, 0]);
+        assert_eq!(configure(server, Value::Null).await["portal"]["resyncWebhook"], Value::Null);
+        let changes = server.read("{ portal { changes { nodes { setting from to } } } }", json!({})).await;
+        assert_eq!(changes["portal"]["changes"]["nodes"][0], json!({ "setting": "resyncWebhookUrl", "from": url, "to": null }));
+    }
+}
+
+both! {
+    configure = |config| config.allows_private_webhooks = true;
+    /// What was not taken is sent again with the same id, after growing pauses; then the items go back to who asks.
+    async fn tried_again(server) {
+        let (receiver, url) = Receiver::start().await;
+        let first_secret = configure(server, json!(url)).await["webhookSecret"].take();
+        let second_secret = configure(server, json!(url)).await["webhookSecret"].take();
+        let ids = errors(server, json!([failure("1", 0, json!({}))])).await;
+        for status in [500, 302, 429, 503, 404] {
+            receiver.answers(status, Value::Null);
+        }
+        resync(server, json!({ "errorIds": ids })).await;
+        let first = receiver.call(1).await;
+        // During a rotation both secrets sign.
+        for secret in [&first_secret, &second_secret] {
+            assert!(first.is_signed_by(secret.as_str().expect("a secret")));
+        }
+        for number in 2..=5 {
+            let failing = eventually("a failed call", async || {
+                let state = webhook(server).await;
+                (state["failedAttemptCount"] == number - 1).then_some(state)
+            }).await;
+            assert!(failing["lastError"].as_str().expect("a text").contains("status") && failing["nextAttemptAt"].is_string(), "{failing:#}");
+            server.pass(Duration::seconds(10 * 3_i64.pow(number as u32 - 2) * 3 / 2));
+            let again = receiver.call(number).await;
+            assert_eq!((again.header("webhook-id"), &again.body), (first.header("webhook-id"), &first.body));
+        }
+        eventually("the return", async || (webhook(server).await["failedAttemptCount"] == 5).then_some(())).await;
+        let item = first.items().remove(0);
+        let claimed = crate::resync::claim(server, json!({})).await;
+        assert_eq!((&claimed["items"][0]["hubspotRecord"]["recordId"], &claimed["items"][0]["attempt"]), (&item["hubspotRecord"]["recordId"], &json!(2)));
+        answer(server, json!([{ "itemId": claimed["items"][0]["id"], "status": "RETURNED" }])).await;
+        // An hour later it is called again, and a day later the former secret signs no more.
+        server.pass(Duration::hours(24));
+        let later = receiver.call(6).await;
+        assert_ne!(later.header("webhook-id"), first.header("webhook-id"));
+        assert!(later.is_signed_by(second_secret.as_str().expect("a secret")) && !later.is_signed_by(first_secret.as_str().expect("a secret")));
+    }
+}
+
+both! {
+    /// Private addresses, plain http and the like are refused, when they are configured and, for names, when they are called.
+    async fn guarded(server) {
+        for (url, code) in [
+            ("http://example.com/", "ADDRESS_NOT_ALLOWED"), ("https://127.0.0.1/", "ADDRESS_NOT_ALLOWED"), ("https://10.1.2.3/", "ADDRESS_NOT_ALLOWED"),
+            ("https://169.254.169.254/latest", "ADDRESS_NOT_ALLOWED"), ("https://[::1]/", "ADDRESS_NOT_ALLOWED"), ("https://[::ffff:10.0.0.1]/", "ADDRESS_NOT_ALLOWED"),
+            ("https://2130706433/", "ADDRESS_NOT_ALLOWED"), ("https://0x7f.1/", "ADDRESS_NOT_ALLOWED"), ("https://localhost/", "ADDRESS_NOT_ALLOWED"), ("https://LOCALHOST./", "ADDRESS_NOT_ALLOWED"),
+            ("https://a.localhost/", "ADDRESS_NOT_ALLOWED"), ("https://user:secret@example.com/", "ADDRESS_NOT_ALLOWED"), ("https://example.com/#x", "ADDRESS_NOT_ALLOWED"),
+            ("ftp://example.com/", "ADDRESS_NOT_ALLOWED"), ("nonsense", "INVALID"), (&format!("https://example.com/{}", "x".repeat(500)), "TOO_LONG"),
+        ] {
+            let refused = configure(server, json!(url)).await;
+            assert_eq!((&refused["userErrors"][0]["code"], &refused["userErrors"][0]["field"], &refused["webhookSecret"]), (&json!(code), &json!(["input", "resyncWebhookUrl"]), &Value::Null), "{url}");
+        }
+        assert_eq!(webhook(server).await, Value::Null);
+        // A name that leads to this machine is looked at when it is called: nothing connects.
+        let (name, ip) = own_name().await;
+        let listener = std::net::TcpListener::bind((ip, 0)).expect("a free port");
+        listener.set_nonblocking(true).expect("a listener");
+        let port = listener.local_addr().expect("an address").port();
+        configure(server, json!(format!("https://{name}:{port}/"))).await;
+        let ids = errors(server, json!([failure("1", 0, json!({}))])).await;
+        resync(server, json!({ "errorIds": ids })).await;
+        let failing = eventually("a refused call", async || {
+            let state = webhook(server).await;
+            (state["failedAttemptCount"] == 1).then_some(state)
+        }).await;
+        assert_eq!(failing["lastError"], "It cannot be reached.");
+        assert!(listener.accept().is_err(), "something connected");
+        let query = "{ portal { resyncWebhook { url } } }";
+        assert_eq!(server.data(&token(&["1002"], "sync-health:read"), query, json!({})).await["portal"]["resyncWebhook"], Value::Null);
+    }
+}
+
+/// A name, not told to be local by itself, that leads to an address of this machine.
+async fn own_name() -> (String, IpAddr) {
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    for name in [hostname.trim(), "ip6-localhost", "ip6-loopback"] {
+        if let Ok(mut found) = tokio::net::lookup_host((name, 0)).await
+            && let Some(address) = found.find(|address| !is_public(address.ip()))
+        {
+            return (name.to_owned(), address.ip());
+        }
+    }
+    panic!("no name leads to this machine");
+}
+
+/// The special ranges of the registries, and their neighbours.
+#[test]
+fn public_addresses() {
+    for ip in [
+        "0.0.0.0",
+        "10.0.0.1",
+        "100.64.0.1",
+        "100.127.255.255",
+        "127.0.0.1",
+        "169.254.169.254",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.0.0.8",
+        "192.0.2.1",
+        "192.88.99.1",
+        "192.168.1.1",
+        "198.18.0.1",
+        "198.51.100.1",
+        "203.0.113.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::10.0.0.1",
+        "64:ff9b:1::1",
+        "100::1",
+        "2001::1",
+        "2001:2::1",
+        "2001:db8::1",
+        "2002:a00:1::1",
+        "3fff::1",
+        "fc00::1",
+        "fd12::1",
+        "fe80::1",
+        "fec0::1",
+        "ff02::1",
+        "::127.0.0.1",
+    ] {
+        assert!(
+            !is_public(ip.parse::<IpAddr>().expect("an address")),
+            "{ip}"
+        );
+    }
+    for ip in [
+        "1.1.1.1",
+        "9.255.255.255",
+        "11.0.0.1",
+        "100.63.255.255",
+        "100.128.0.1",
+        "172.15.0.1",
+        "172.32.0.1",
+        "192.0.1.1",
+        "198.17.0.1",
+        "223.255.255.255",
+        "2606:4700::1",
+        "2a00:1450::1",
+        "::ffff:8.8.8.8",
+        "64:ff9b::8.8.8.8",
+        "2002:808:808::1",
+        "2001:4860::1",
+    ] {
+        assert!(is_public(ip.parse::<IpAddr>().expect("an address")), "{ip}");
+    }
+}
