@@ -26,8 +26,8 @@ stop_postgres() {
   rm -rf "$folder"
 }
 
-# Starts a cluster with the given settings; sets postgres_url to its address without a database. The caller traps
-# its exit with stop_postgres.
+# Starts a cluster with the given settings; sets postgres_url to its address without a database, and postgres_restart to
+# the command that restarts it. The caller traps its exit with stop_postgres.
 start_postgres() {
   command -v cargo >/dev/null || die "Rust is missing: install it by rustup, then run this again."
   command -v cc >/dev/null || install_packages build-essential
@@ -48,6 +48,8 @@ start_postgres() {
     if (cd "$folder" && "${run_as[@]}" "$bin/pg_ctl" -D "$folder/data" -w -l "$folder/log" \
       -o "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='' -c max_connections=400 $*" start >/dev/null); then
       postgres_url="postgres://sync_health@127.0.0.1:$port"
+      # As after a crash: what runs is ended at once, what was committed is recovered.
+      postgres_restart="cd '$folder' && ${run_as[*]} '$bin/pg_ctl' -D '$folder/data' -m immediate -w -l '$folder/log' restart"
       return
     fi
   done

@@ -3,53 +3,24 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
-use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::commands::{Running, free_address, serve_at};
+use crate::commands::Running;
+use crate::harness::remote::{Events, Remote};
 use crate::harness::{REPORT_FAILURES, engine, eventually, failure, postgres, reader};
 
-const EVENTS: &str = "subscription ($after: String) { syncErrorEvents(kinds: [], after: $after) { cursor affectedRecordCount } }";
 const REPORTERS: usize = 2;
 const EACH: usize = 60;
 const REPORTS: usize = REPORTERS * EACH;
 const KILLS: usize = 8;
 
-/// Servers over one database.
+/// Servers over one database, and how many reports they answered.
 struct Servers {
-    addresses: Vec<String>,
-    database_url: String,
+    remote: Remote,
     reported: AtomicUsize,
-    http: reqwest::Client,
 }
 
 impl Servers {
-    async fn start(&self, at: usize) -> Running {
-        serve_at(&self.addresses[at], &self.database_url, &[]).await
-    }
-
-    fn address(&self, at: usize) -> &str {
-        &self.addresses[at % self.addresses.len()]
-    }
-
-    async fn post(
-        &self,
-        at: usize,
-        token: &str,
-        body: &Value,
-    ) -> reqwest::Result<reqwest::Response> {
-        let url = format!("http://{}/graphql", self.address(at));
-        let request = self
-            .http
-            .post(url)
-            .bearer_auth(token)
-            .header("accept", "text/event-stream, application/json");
-        request.json(body).send().await
-    }
-
     /// Reports failures of one cause, one after another, each until it is answered.
     async fn report(&self, reporter: usize) {
         for n in 0..EACH {
@@ -62,6 +33,7 @@ impl Servers {
             let at = AtomicUsize::new(reporter);
             eventually("an answer to the report", async || {
                 let answer = self
+                    .remote
                     .post(at.fetch_add(1, Ordering::Relaxed), &engine(), &body)
                     .await;
                 let answer: Value = answer.ok()?.json().await.ok()?;
@@ -82,22 +54,10 @@ impl Servers {
             .await;
             let at = kill % running.len();
             running[at].kill();
-            running[at] = self.start(at).await;
-            if self.database_url.starts_with("postgres") {
-                self.lose_rings().await;
-            }
+            running[at] = self.remote.start(at).await;
+            self.remote.lose_rings().await;
         }
         running
-    }
-
-    /// Ends all connections that listen for notifications: what is notified until they are back is lost.
-    async fn lose_rings(&self) {
-        let db = Database::connect(&self.database_url)
-            .await
-            .expect("the database");
-        let listening = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ILIKE 'LISTEN %' AND datname = current_database()";
-        db.execute_unprepared(listening).await.expect("lost rings");
-        db.close().await.expect("a closed connection");
     }
 
     /// Hears events until all are told, by one transport after another, wherever a server is; goes on behind what it heard.
@@ -106,8 +66,8 @@ impl Servers {
         while heard.len() < REPORTS {
             attempt += 1;
             let mut events = match attempt % 2 {
-                0 => Events::stream(self, attempt / 2, &after).await,
-                _ => Events::socket(self, attempt / 2, &after).await,
+                0 => Events::stream(&self.remote, attempt / 2, &after).await,
+                _ => Events::socket(&self.remote, attempt / 2, &after).await,
             };
             for _ in 0..cut_after.min(REPORTS - heard.len()) {
                 let Some(event) = events.next().await else {
@@ -125,81 +85,15 @@ impl Servers {
     }
 }
 
-/// Events by one connection, until it is cut.
-struct Events(futures_util::stream::BoxStream<'static, Value>);
-
-impl Events {
-    async fn next(&mut self) -> Option<Value> {
-        let next = tokio::time::timeout(Duration::from_secs(20), self.0.next()).await;
-        let mut message = next.expect("an event in time")?;
-        Some(message["data"]["syncErrorEvents"].take())
-    }
-
-    async fn stream(servers: &Servers, at: usize, after: &Value) -> Self {
-        let body = json!({ "query": EVENTS, "variables": { "after": after } });
-        let Ok(response) = servers.post(at, &reader(), &body).await else {
-            return Self(futures_util::stream::empty().boxed());
-        };
-        let bytes = response.bytes_stream().boxed();
-        let messages = futures_util::stream::unfold(
-            (bytes, String::new()),
-            |(mut bytes, mut rest)| async move {
-                loop {
-                    if let Some((block, behind)) = rest.split_once("\n\n") {
-                        let data = block.lines().find_map(|line| line.strip_prefix("data: "));
-                        let message = data.map(|data| serde_json::from_str(data).expect("JSON"));
-                        rest = behind.to_owned();
-                        if let Some(message) = message {
-                            return Some((message, (bytes, rest)));
-                        }
-                        continue;
-                    }
-                    let more = bytes.next().await?.ok()?;
-                    rest.push_str(std::str::from_utf8(&more).ok()?);
-                }
-            },
-        );
-        Self(messages.boxed())
-    }
-
-    async fn socket(servers: &Servers, at: usize, after: &Value) -> Self {
-        let url = format!("ws://{}/graphql", servers.address(at));
-        let mut request = url.into_client_request().expect("a URL");
-        let protocol = "graphql-transport-ws".parse().expect("a header");
-        let token = format!("Bearer {}", reader()).parse().expect("a header");
-        request
-            .headers_mut()
-            .insert("sec-websocket-protocol", protocol);
-        request.headers_mut().insert("authorization", token);
-        let Ok((mut socket, _)) = tokio_tungstenite::connect_async(request).await else {
-            return Self(futures_util::stream::empty().boxed());
-        };
-        let subscribe = json!({ "id": "1", "type": "subscribe", "payload": { "query": EVENTS, "variables": { "after": after } } });
-        for message in [json!({ "type": "connection_init" }), subscribe] {
-            // A server that is gone is noticed by reading.
-            let _ = socket.send(Message::text(message.to_string())).await;
-        }
-        let messages = socket.filter_map(async |message| {
-            let mut message: Value = serde_json::from_str(message.ok()?.to_text().ok()?).ok()?;
-            (message["type"] == "next").then(|| message["payload"].take())
-        });
-        Self(messages.boxed())
-    }
-}
-
 async fn nothing_is_missed(database_url: String, count: usize) {
     let servers = Servers {
-        addresses: (0..count).map(|_| free_address()).collect(),
-        database_url,
+        remote: Remote::new(database_url, count),
         reported: AtomicUsize::new(0),
-        http: reqwest::Client::new(),
     };
-    let mut running = Vec::new();
-    for at in 0..count {
-        running.push(servers.start(at).await);
-    }
+    let running = servers.remote.start_all().await;
     let cursor = json!({ "query": "{ portal { eventCursor } }" });
     let start = servers
+        .remote
         .post(0, &reader(), &cursor)
         .await
         .expect("an answer");
@@ -220,7 +114,6 @@ async fn nothing_is_missed(database_url: String, count: usize) {
 /// The process is killed and started again on the same file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_server_is_killed() {
-    sync_health::kernel::tls::choose_provider();
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}", folder.path().join("s.db").display());
     nothing_is_missed(url, 1).await;
@@ -229,6 +122,5 @@ async fn one_server_is_killed() {
 /// Two processes over one PostgreSQL are killed in turn, and lose their notifications.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_servers_are_killed() {
-    sync_health::kernel::tls::choose_provider();
     nothing_is_missed(postgres::new_database().await, 2).await;
 }

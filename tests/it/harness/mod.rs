@@ -4,11 +4,12 @@
 //! counters equal a recount of the rows, the feed has no gap.
 
 pub mod exchanges;
-mod invariants;
+pub mod invariants;
 pub mod live;
 mod logs;
 pub mod metrics;
 pub mod postgres;
+pub mod remote;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
