@@ -59,22 +59,27 @@ pub(super) async fn may_be(snapshot: &Snapshot, hub_id: i64, now: Micros) -> Res
 pub(super) struct Waiting {
     pub(super) hub_id: i64,
     pub(super) records: i64,
+    /// When something was requested and claimed last: as many records may be others than before.
+    requested_at: i64,
+    claimed_at: i64,
 }
 
 /// What waits in these portals.
 pub(super) async fn waiting(snapshot: &Snapshot, portals: &Portals) -> Result<Vec<Waiting>> {
     use resync_batches::Column;
-    let claimed_at = Expr::cust("MIN(claimed_at)");
+    let longest_ago = Expr::cust("MIN(resync_batches.claimed_at)");
     let mut select: SelectStatement = Query::select()
         .column(Column::HubId)
         .expr_as(
             Expr::cust("CAST(SUM(waiting_count) AS BIGINT)"),
             Alias::new("records"),
         )
+        .expr_as(Expr::cust("MAX(requested_at)"), Alias::new("requested_at"))
+        .expr_as(Expr::cust("MAX(claimed_at)"), Alias::new("claimed_at"))
         .from(resync_batches::Entity)
         .and_where(Expr::cust("waiting_count > 0"))
         .group_by_col(Column::HubId)
-        .order_by_expr(claimed_at, Order::Asc)
+        .order_by_expr(longest_ago, Order::Asc)
         .to_owned();
     if let Portals::Named(hub_ids) = portals {
         let keys = Keys::numbers(hub_ids.iter().copied());

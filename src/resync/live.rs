@@ -1,7 +1,6 @@
 //! The subscriptions of this domain: a batch as it moves, and work for engines. Both read when the portal rings, and from
 //! time to time.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +16,9 @@ use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::wake::{ANY_PORTAL, STATE_PAUSE};
 use crate::portals::{exists, scope_of, unknown_portal};
 use crate::resync::api::{ResyncBatch, ResyncWork};
+use crate::resync::claimable::{self, Waiting};
+use crate::resync::read;
 use crate::resync::tables::resync_batches;
-use crate::resync::{claimable, read};
 
 /// How often is looked without a ring: time alone ends leases, and a ring can be lost.
 const LOOK: Duration = Duration::from_secs(5);
@@ -73,7 +73,8 @@ impl ResyncSubscription {
             .boxed())
     }
 
-    /// Tells engines that records wait to be claimed, portal by portal: at once what waits, then whenever more does.
+    /// Tells engines that records wait to be claimed, portal by portal: at once what waits, then whenever that has changed,
+    /// a few times a second at most. That nothing waits is not told.
     /// NOT_FOUND for an unknown portal. Needs the scope sync-health:report.
     async fn resync_work_available(
         &self,
@@ -97,7 +98,7 @@ impl ResyncSubscription {
             ring: call.env.wake.listen(ring_of),
             env: call.env.clone(),
             portals,
-            told: HashMap::new(),
+            told: Vec::new(),
             is_first: true,
         };
         let works = stream::try_unfold(looking, |mut looking| async move {
@@ -166,8 +167,8 @@ struct Looking {
     env: Env,
     portals: Portals,
     ring: watch::Receiver<u64>,
-    /// What was told last, by portal.
-    told: HashMap<i64, i64>,
+    /// What was told last.
+    told: Vec<Waiting>,
     is_first: bool,
 }
 
@@ -178,20 +179,13 @@ impl Looking {
         }
         self.ring.mark_unchanged();
         let waiting = claimable::waiting(&self.env.db.moving(), &self.portals).await?;
-        let before = std::mem::take(&mut self.told);
-        let more = waiting.iter().filter(|portal| {
-            let told = before.get(&portal.hub_id).copied().unwrap_or(0);
-            portal.records > told
-        });
-        let more = more.map(|portal| ResyncWork {
+        let before = std::mem::replace(&mut self.told, waiting);
+        let changed = self.told.iter().filter(|portal| !before.contains(portal));
+        let more = changed.map(|portal| ResyncWork {
             hub_id: ID(portal.hub_id.to_string()),
             waiting_count: i32::try_from(portal.records).unwrap_or(i32::MAX),
         });
         let more = more.collect();
-        self.told = waiting
-            .into_iter()
-            .map(|portal| (portal.hub_id, portal.records))
-            .collect();
         Ok(more)
     }
 }

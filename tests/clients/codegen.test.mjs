@@ -1,35 +1,18 @@
 // GraphQL Code Generator makes types of the contract that a strict program can use.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, readFileSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
-import { fileURLToPath } from "node:url";
 
-import { codegen } from "@graphql-codegen/core";
-import * as typedDocumentNode from "@graphql-codegen/typed-document-node";
-import * as typescript from "@graphql-codegen/typescript";
-import * as typescriptOperations from "@graphql-codegen/typescript-operations";
 import * as graphql from "graphql";
 
-const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const parsed = (name) => graphql.parse(readFileSync(here(name), "utf8"));
+import { compile, contract, here, withGenerated } from "./generated.mjs";
 
-const contract = parsed("../../schema.graphql");
 const schema = graphql.buildASTSchema(contract);
 const documents = ["operations.graphql", "fragments.graphql"].map((name) => ({
   location: name,
-  document: parsed(name),
+  document: graphql.parse(readFileSync(here(name), "utf8")),
 }));
-
-const config = {
-  scalars: { DateTime: "string", URL: "string" },
-  strictScalars: true,
-  // Enums as texts: the plugins each have a name for that.
-  enumsAsTypes: true,
-  enumType: "string-literal",
-};
 
 test("the operations leave out no root field and no type", () => {
   const all = graphql.concatAST(documents.map(({ document }) => document));
@@ -49,26 +32,8 @@ test("the operations leave out no root field and no type", () => {
   assert.deepEqual([...missing], []);
 });
 
-test("a strict program uses the generated types", async () => {
-  const folder = mkdtempSync(path.join(tmpdir(), "codegen-"));
-  try {
-    const generate = async (filename, pluginMap) => {
-      const plugins = Object.keys(pluginMap).map((name) => ({ [name]: {} }));
-      const input = { filename, schema: contract, documents, config, plugins, pluginMap };
-      writeFileSync(path.join(folder, filename), await codegen(input));
-    };
-    await generate("types.ts", { typescript });
-    await generate("operations.ts", { typescriptOperations, typedDocumentNode });
+test("a strict program uses the generated types", () =>
+  withGenerated(documents, (folder) => {
     cpSync(here("program.ts"), path.join(folder, "program.ts"));
-    symlinkSync(here("node_modules"), path.join(folder, "node_modules"));
-    const options = ["--strict", "--noEmit", "--module", "esnext", "--moduleResolution", "bundler"];
-    const tsc = here("node_modules/typescript/bin/tsc");
-    const checked = spawnSync(process.execPath, [tsc, ...options, "program.ts"], {
-      cwd: folder,
-      encoding: "utf8",
-    });
-    assert.equal(checked.status, 0, checked.stdout + checked.stderr);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-});
+    compile(folder, "program.ts", "--noEmit");
+  }));

@@ -64,8 +64,15 @@ both! {
         server.data(&both, "mutation { resyncMatchingSyncErrors(input: { hubId: 1002, filter: {} }) { batch { id } } }", json!({})).await;
         assert_eq!(all.data().await["resyncWorkAvailable"], json!({ "hubId": "1002", "waitingCount": 1 }));
         // Leases that end are work again.
-        assert_eq!(items(&claim(server, json!({ "leaseSeconds": 10 })).await).len(), 2);
+        let taken = items(&claim(server, json!({ "leaseSeconds": 10 })).await);
+        assert_eq!(taken.len(), 2);
         server.pass(Duration::seconds(10));
+        assert_eq!(one.data().await["resyncWorkAvailable"]["waitingCount"], 2);
+        // As much as before, but others.
+        let outcomes: Vec<Value> = taken.iter().map(|item| json!({ "itemId": item["id"], "status": "FAILED" })).collect();
+        answer(server, json!(outcomes)).await;
+        server.pass(Duration::milliseconds(1));
+        resync(server, json!({ "errorIds": [ids[0]] })).await;
         assert_eq!(one.data().await["resyncWorkAvailable"]["waitingCount"], 2);
         for (token, variables, code) in [
             (engine(), json!({ "hubId": "1002" }), "NOT_FOUND"),
