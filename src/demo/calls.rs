@@ -48,13 +48,22 @@ impl Engine {
         if id.is_null() {
             return;
         }
-        let at = Utc::now() - Duration::days(1) + Duration::minutes(COUNTED_MINUTES);
-        let mut input = usage(portal, &format!("step-{step}"), USED, at);
+        let mut input = counted_briefly(portal, &format!("step-{step}"), USED);
         input["reservationId"] = id.clone();
         let org = ORG_LIMIT / 5 + i64::from(step) % 1_000;
         input["sforceLimitInfo"] = json!(format!("api-usage={org}/{ORG_LIMIT}"));
+        self.report_usage(input).await;
+    }
+
+    pub(super) async fn report_usage(&self, input: Value) {
         self.send(&self.tokens.report, REPORT, input).await;
     }
+}
+
+/// Calls that soon stop to count.
+pub(super) fn counted_briefly(portal: i64, report: &str, calls: i64) -> Value {
+    let at = Utc::now() - Duration::days(1) + Duration::minutes(COUNTED_MINUTES);
+    usage(portal, report, calls, at)
 }
 
 fn usage(portal: i64, report: &str, calls: i64, at: DateTime<Utc>) -> Value {

@@ -48,17 +48,22 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Sends a mutation; answers what comes back.
-    pub(super) async fn send(&self, token: &str, query: &str, input: Value) -> Value {
+    /// Sends an operation; answers what comes back.
+    pub(super) async fn ask(&self, token: &str, query: &str, input: Value) -> Value {
         let body = json!({ "query": query, "variables": { "input": input } });
         let request = self.client.post(&self.url).bearer_auth(token).json(&body);
-        let answer: Value = match request.send().await {
+        match request.send().await {
             Ok(response) => response.json().await.unwrap_or_default(),
             Err(error) => {
                 tracing::warn!(%error, "the demo's engine does not reach its server");
-                return Value::Null;
+                Value::Null
             }
-        };
+        }
+    }
+
+    /// Sends a mutation; answers what comes back, and says on the log when it was refused.
+    pub(super) async fn send(&self, token: &str, query: &str, input: Value) -> Value {
+        let answer = self.ask(token, query, input).await;
         let refused = answer["data"]
             .as_object()
             .into_iter()
@@ -110,6 +115,8 @@ impl Engine {
         let scene = &SCENES[step as usize % SCENES.len()];
         let new = (scene.failure)(scene.records + step);
         self.spend_calls(portal, step).await;
+        self.ask_again(portal, step).await;
+        self.try_again(portal, step).await;
         self.fail(portal, &[new, small(SMALL_CAUSES + step % 600)])
             .await;
         let query = "mutation ($input: ReportSyncSuccessesInput!) { reportSyncSuccesses(input: $input) { clearedRecordCount userErrors { message } } }";

@@ -3,6 +3,7 @@
 
 mod calls;
 mod engine;
+mod retries;
 mod scenario;
 
 use std::net::SocketAddr;

@@ -244,4 +244,24 @@ async fn demo_shows_everything() {
             .iter()
             .all(|token| printed.contains(token))
     );
+    let token = printed.split("read token:").nth(1).expect("a token");
+    let token = token.split_whitespace().next().expect("a token");
+    let query = "{ portal(hubId: 1001) { resyncBatches(statuses: [COMPLETED]) { nodes { succeededCount } } } }";
+    sync_health::kernel::tls::choose_provider();
+    let http = reqwest::Client::new();
+    eventually("a resync that is over", async || {
+        let asked = http
+            .post(format!("http://{address}/graphql"))
+            .bearer_auth(token);
+        let answer = asked.json(&json!({ "query": query })).send().await.ok()?;
+        let answer: Value = answer.json().await.ok()?;
+        let batches = answer["data"]["portal"]["resyncBatches"]["nodes"]
+            .as_array()?
+            .clone();
+        batches
+            .iter()
+            .any(|batch| batch["succeededCount"] != 0)
+            .then_some(())
+    })
+    .await;
 }
