@@ -50,7 +50,7 @@ impl Engine {
         let claimed = &claimed["data"]["claimResyncItems"];
         let items = claimed["items"].as_array().into_iter().flatten();
         let outcome = |(place, item): (usize, &Value)| {
-            let fails = (place + step as usize) % ONE_FAILS_OF == 0;
+            let fails = (place + step as usize).is_multiple_of(ONE_FAILS_OF);
             json!({ "itemId": item["id"], "status": if fails { "FAILED" } else { "SUCCEEDED" } })
         };
         let outcomes: Vec<Value> = items.enumerate().map(outcome).collect();
