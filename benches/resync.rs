@@ -2,6 +2,8 @@
 
 #[path = "support/postgres.rs"]
 mod postgres;
+#[path = "support/process.rs"]
+mod process;
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/mod.rs"]
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use postgres::new_postgres_database;
+use process::{cpu_micros, resident_mb};
 use serde_json::{Value, json};
 use server::{Server, sign};
 
@@ -26,10 +29,10 @@ const ANSWER: &str = "mutation ($input: ReportResyncOutcomesInput!) { reportResy
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     println!(
-        "| database | errors | records of each | request, ms | claim 100, ms | answer 100, ms |\n|---|---|---|---|---|---|"
+        "| database | errors | records of each | request, ms | claim 100, ms | answer 100, ms | server CPU of claim and answer, ms | memory, MB |\n|---|---|---|---|---|---|---|---|"
     );
     for (errors, records) in SIZES {
-        let url = new_postgres_database("resync").await;
+        let url = new_postgres_database(&format!("resync_{errors}_{records}")).await;
         measure("PostgreSQL", &url, (errors, records)).await;
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite://{}", folder.path().join("bench.db").display());
@@ -52,6 +55,7 @@ async fn measure(database: &str, url: &str, (errors, records): (u32, u32)) {
     }
     ask(&server, "sync-health:manage", REQUEST, all).await;
     let (mut claims, mut answers) = (Vec::new(), Vec::new());
+    let cpu = cpu_micros(server.pid());
     for _ in 0..ROUNDS {
         let (time, claimed) = ask(
             &server,
@@ -77,7 +81,11 @@ async fn measure(database: &str, url: &str, (errors, records): (u32, u32)) {
         answers.push(time);
     }
     let [request, claim, answer] = [requests, claims, answers].map(median);
-    println!("| {database} | {errors} | {records} | {request:.1} | {claim:.1} | {answer:.1} |");
+    let cpu = (cpu_micros(server.pid()) - cpu) / 1_000.0 / f64::from(ROUNDS);
+    let memory = resident_mb(server.pid());
+    println!(
+        "| {database} | {errors} | {records} | {request:.1} | {claim:.1} | {answer:.1} | {cpu:.1} | {memory:.0} |"
+    );
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {
