@@ -206,6 +206,37 @@ both! {
 }
 
 both! {
+    configure = |config| config.allows_private_webhooks = true;
+    /// An address that does not answer in time, and one that answers too much.
+    async fn slow_and_long(server) {
+        let failed = async |why: &str| {
+            let told = eventually("a failed call", async || {
+                let state = webhook(server).await;
+                (state["failedAttemptCount"] == 1).then_some(state)
+            }).await;
+            assert_eq!(told["lastError"], why);
+        };
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        configure(server, json!(format!("http://{}/", silent.local_addr().expect("an address")))).await;
+        let ids = errors(server, json!([failure("1", 0, json!({}))])).await;
+        resync(server, json!({ "errorIds": ids })).await;
+        let (_socket, _) = silent.accept().await.expect("a call");
+        failed("It did not answer in time.").await;
+        // Another address gets the same message at its next attempt.
+        let (receiver, url) = Receiver::start().await;
+        receiver.answers(200, json!({ "outcomes": [], "padding": "x".repeat(1024 * 1024) }));
+        configure(server, json!(url)).await;
+        server.pass(Duration::seconds(60));
+        receiver.call(1).await;
+        let told = eventually("a second failed call", async || {
+            let state = webhook(server).await;
+            (state["failedAttemptCount"] == 2).then_some(state)
+        }).await;
+        assert_eq!(told["lastError"], "Its answer is too long.");
+    }
+}
+
+both! {
     /// Private addresses, plain http and the like are refused, when they are configured and, for names, when they are called.
     async fn guarded(server) {
         for (url, code) in [
