@@ -90,11 +90,13 @@ CREATE TABLE resync_items (
 CREATE UNIQUE INDEX resync_items_record ON resync_items (hub_id, error_id, record_id) WHERE settled_at IS NULL;
 -- What a batch has taken and not settled.
 CREATE INDEX resync_items_batch ON resync_items (hub_id, batch_id, id) WHERE settled_at IS NULL;
+-- Whether a batch has tried a record.
+CREATE INDEX resync_items_tried ON resync_items (hub_id, batch_id, error_id, record_id);
 -- Leases that end.
 CREATE INDEX resync_items_leases ON resync_items (lease_expires_at) WHERE settled_at IS NULL AND lease_expires_at IS NOT NULL;
 
 -- What is tried again by itself.
-CREATE INDEX sync_errors_transient ON sync_errors (hub_id, last_seen_at) WHERE transient AND status = 0;
+CREATE INDEX sync_errors_transient ON sync_errors (hub_id, opened_at) WHERE transient AND status = 0;
 ";
 
 const DOWN: &str = "

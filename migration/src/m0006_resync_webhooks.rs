@@ -16,6 +16,7 @@ CREATE INDEX portals_resync_webhook ON portals (hub_id) WHERE resync_webhook_url
 
 CREATE TABLE resync_pushes (
     hub_id BIGINT NOT NULL PRIMARY KEY,
+    url TEXT,
     next_at BIGINT NOT NULL,
     message_id KEY16,
     body TEXT,

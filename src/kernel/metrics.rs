@@ -71,6 +71,8 @@ pub struct Metrics {
     failures: Family<Outcome, Counter>,
     causes: Family<Classified, Counter>,
     unknown_codes: Family<System, Counter>,
+    resync_items: Family<Outcome, Counter>,
+    webhook_calls: Family<Outcome, Counter>,
     connections: Family<PoolState, Gauge>,
     live: Family<Live, Gauge>,
     process: Process,
@@ -101,6 +103,8 @@ impl Default for Metrics {
             failures: Family::default(),
             causes: Family::default(),
             unknown_codes: Family::default(),
+            resync_items: Family::default(),
+            webhook_calls: Family::default(),
             connections: Family::default(),
             live: Family::default(),
             process: Process::default(),
@@ -149,6 +153,16 @@ impl Metrics {
             "unknown_codes",
             "Causes whose code no rule knows, by system; the log names the codes",
             self.unknown_codes.clone(),
+        );
+        registry.register(
+            "resync_items",
+            "Resync items by what engines did: claimed, succeeded, failed, removed, returned, and answers that came too late (lost)",
+            self.resync_items.clone(),
+        );
+        registry.register(
+            "webhook_calls",
+            "Calls to addresses of portals by outcome: delivered, failed",
+            self.webhook_calls.clone(),
         );
         registry.register(
             "database_connections",
@@ -208,6 +222,21 @@ impl Metrics {
     pub fn classified(&self, category: &'static str, r#type: &'static str, count: u64) {
         let classified = Classified { category, r#type };
         self.causes.get_or_create(&classified).inc_by(count);
+    }
+
+    /// Engines did this with so many resync items.
+    pub fn resync_items(&self, outcome: &'static str, count: u64) {
+        let items = self.resync_items.get_or_create(&Outcome { outcome });
+        items.inc_by(count);
+    }
+
+    /// An address of a portal was called.
+    pub fn webhook_called(&self, is_delivered: bool) {
+        let outcome = match is_delivered {
+            true => "delivered",
+            false => "failed",
+        };
+        self.webhook_calls.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// So many causes had a code that no rule knows.

@@ -41,6 +41,11 @@ impl Room {
         self.0.room(purpose).map(|calls| calls.max(0))
     }
 
+    /// The most that could ever be granted at once; absent: any number.
+    pub fn most(&self, purpose: ApiCallPurpose) -> Option<i64> {
+        self.0.most(purpose)
+    }
+
     /// When so many calls will fit, if nobody else takes them.
     pub async fn retry_at(&self, change: &Change, wanted: (i64, ApiCallPurpose)) -> Result<Micros> {
         let (minutes, open) = store::releases(change.transaction(), &self.0).await?;
@@ -116,7 +121,7 @@ pub(super) async fn reserve(
     }
     let room = Room::of(&change).await?;
     let wanted = (i64::from(input.calls), input.purpose);
-    if let Some(most) = room.0.most(input.purpose).filter(|most| wanted.0 > *most) {
+    if let Some(most) = room.most(input.purpose).filter(|most| wanted.0 > *most) {
         let message = format!("At most {most} calls fit into the portal's limits. Ask for less.");
         let code = UserErrorCode::OutOfRange;
         return Ok(Err(UserError::new(code, &["calls"], message)));

@@ -196,7 +196,7 @@ impl Board {
         }
         for batch in self.batches.values_mut() {
             let goes_on = batch.id == AUTOMATIC || batch.finished_at.is_some();
-            if !goes_on && batch.is_over() {
+            if !goes_on && batch.is_over() && batch.filter.is_none() {
                 batch.finished_at = Some(change.now);
                 batch.waiting_until = None;
                 if batch.status == Stage::Running {

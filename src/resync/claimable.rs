@@ -62,10 +62,16 @@ pub(super) struct Waiting {
     /// When something was requested and claimed last: as many records may be others than before.
     requested_at: i64,
     claimed_at: i64,
+    /// Batches that wait for calls.
+    held: i64,
 }
 
 /// What waits in these portals.
-pub(super) async fn waiting(snapshot: &Snapshot, portals: &Portals) -> Result<Vec<Waiting>> {
+pub(super) async fn waiting(
+    snapshot: &Snapshot,
+    portals: &Portals,
+    now: Micros,
+) -> Result<Vec<Waiting>> {
     use resync_batches::Column;
     let longest_ago = Expr::cust("MIN(resync_batches.claimed_at)");
     let mut select: SelectStatement = Query::select()
@@ -76,6 +82,12 @@ pub(super) async fn waiting(snapshot: &Snapshot, portals: &Portals) -> Result<Ve
         )
         .expr_as(Expr::cust("MAX(requested_at)"), Alias::new("requested_at"))
         .expr_as(Expr::cust("MAX(claimed_at)"), Alias::new("claimed_at"))
+        .expr_as(
+            Expr::cust(format!(
+                "CAST(SUM(CASE WHEN waiting_until > {now} THEN 1 ELSE 0 END) AS BIGINT)"
+            )),
+            Alias::new("held"),
+        )
         .from(resync_batches::Entity)
         .and_where(Expr::cust("waiting_count > 0"))
         .group_by_col(Column::HubId)
@@ -88,9 +100,38 @@ pub(super) async fn waiting(snapshot: &Snapshot, portals: &Portals) -> Result<Ve
     snapshot.all(&select).await
 }
 
-/// Which of these records have an unsettled item, by error and record.
+/// Portals that no engine has claimed for yet, a few at a time.
+pub(super) async fn without_retries(snapshot: &Snapshot, portals: &Portals) -> Result<Vec<i64>> {
+    #[derive(FromQueryResult)]
+    struct Portal {
+        hub_id: i64,
+    }
+    let has_begun = Query::select()
+        .expr(Expr::cust("1"))
+        .from(resync_batches::Entity)
+        .and_where(Expr::cust("resync_batches.hub_id = portals.hub_id"))
+        .and_where(Expr::col(resync_batches::Column::Id).eq(AUTOMATIC))
+        .to_owned();
+    let mut select = Query::select()
+        .expr_as(Expr::cust("portals.hub_id"), Alias::new("hub_id"))
+        .from(Alias::new("portals"))
+        .and_where(Expr::not_exists(has_begun))
+        .limit(20)
+        .to_owned();
+    if let Portals::Named(hub_ids) = portals {
+        let keys = Keys::numbers(hub_ids.iter().copied());
+        let own = (Alias::new("portals"), resync_batches::Column::HubId);
+        select.and_where(keys.hold(snapshot.backend(), own));
+    }
+    let rows: Vec<Portal> = snapshot.all(&select).await?;
+    Ok(rows.into_iter().map(|row| row.hub_id).collect())
+}
+
+/// Which of these records have an unsettled item, or were tried by this batch, by error and record. Automatic retries try
+/// a record again and again.
 pub(super) async fn items_of(
     change: &Change,
+    batch_id: Uuid,
     records: &[RecordToTry],
 ) -> Result<HashSet<(Uuid, Uuid)>> {
     if records.is_empty() {
@@ -99,15 +140,24 @@ pub(super) async fn items_of(
     use resync_items::Column;
     let transaction = change.transaction();
     let backend = transaction.get_database_backend();
+    let errors = || Keys::uuids(records.iter().map(|record| record.error_id));
+    let ids = || Keys::uuids(records.iter().map(|record| record.record_id));
     let own = (Column::HubId, change.hub_id());
-    let errors = Keys::uuids(records.iter().map(|record| record.error_id));
-    let ids = Keys::uuids(records.iter().map(|record| record.record_id));
-    let find = resync_items::Entity::find()
-        .filter(errors.hold_in_portal(backend, own, Column::ErrorId))
-        .filter(ids.hold(backend, Column::RecordId))
-        .filter(Column::SettledAt.is_null());
-    let rows = find.all(transaction).await?;
-    Ok(rows
+    let mut found = resync_items::Entity::find()
+        .filter(errors().hold_in_portal(backend, own, Column::ErrorId))
+        .filter(ids().hold(backend, Column::RecordId))
+        .filter(Column::SettledAt.is_null())
+        .all(transaction)
+        .await?;
+    if batch_id != AUTOMATIC {
+        let tried = resync_items::Entity::find()
+            .filter(Column::HubId.eq(change.hub_id()))
+            .filter(Column::BatchId.eq(batch_id))
+            .filter(errors().hold(backend, Column::ErrorId))
+            .filter(ids().hold(backend, Column::RecordId));
+        found.extend(tried.all(transaction).await?);
+    }
+    Ok(found
         .into_iter()
         .map(|row| (row.error_id, row.record_id))
         .collect())

@@ -98,14 +98,24 @@ pub(super) async fn return_expired(change: &Change, board: &mut Board) -> Result
     Ok(())
 }
 
-/// Keeps items for longer, with the calls that were set aside for them; answers until when each is kept, `None` for one
-/// that is not the engine's any more. `None` altogether when the portal does not exist.
+/// What became of a lease that was to be kept for longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Renewed {
+    /// It is.
+    Until(Micros),
+    /// The item is not the engine's any more.
+    Lost,
+    /// There is no such item.
+    NotFound,
+}
+
+/// Keeps items for longer, with the calls that were set aside for them. `None` when the portal does not exist.
 pub(super) async fn renew(
     env: &Env,
     scope: &Scope<Report>,
     claimed: &[ClaimedItem],
     lease: Micros,
-) -> Result<Option<Vec<Option<Micros>>>> {
+) -> Result<Option<Vec<Renewed>>> {
     let Some(mut change) = Change::begin(env, scope).await? else {
         return Ok(None);
     };
@@ -121,7 +131,11 @@ pub(super) async fn renew(
             item.settled_at.is_none() && item.attempt == claimed.attempt && is_leased
         });
         let Some(own) = own else {
-            kept.push(None);
+            let is_known = items.iter().any(|item| item.id == claimed.id);
+            kept.push(match is_known {
+                true => Renewed::Lost,
+                false => Renewed::NotFound,
+            });
             continue;
         };
         let until = own.lease_expires_at.map_or(until, |at| at.max(until));
@@ -131,7 +145,7 @@ pub(super) async fn renew(
             ..own.clone()
         };
         board.items.insert(item.id, item);
-        kept.push(Some(until));
+        kept.push(Renewed::Until(until));
     }
     Room::extend(&change, &reservations, until).await?;
     board.save_items(&mut change).await?;

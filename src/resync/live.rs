@@ -17,8 +17,8 @@ use crate::kernel::wake::{ANY_PORTAL, STATE_PAUSE};
 use crate::portals::{exists, scope_of, unknown_portal};
 use crate::resync::api::{ResyncBatch, ResyncWork};
 use crate::resync::claimable::{self, Waiting};
-use crate::resync::read;
 use crate::resync::tables::resync_batches;
+use crate::resync::{claim, read};
 
 /// How often is looked without a ring: time alone ends leases, and a ring can be lost.
 const LOOK: Duration = Duration::from_secs(5);
@@ -94,6 +94,7 @@ impl ResyncSubscription {
                 (Portals::Named(vec![scope.hub_id()]), scope.hub_id())
             }
         };
+        claim::begin_retries(&call, &portals).await?;
         let looking = Looking {
             ring: call.env.wake.listen(ring_of),
             env: call.env.clone(),
@@ -136,7 +137,8 @@ struct Watched {
     scope: Scope<Read>,
     batch_id: uuid::Uuid,
     ring: watch::Receiver<u64>,
-    told: Option<resync_batches::Model>,
+    /// What was told last, and whether it waited for calls then.
+    told: Option<(resync_batches::Model, bool)>,
 }
 
 impl Watched {
@@ -151,12 +153,18 @@ impl Watched {
             let Some(row) = read::batch(&snapshot, &self.scope, self.batch_id).await? else {
                 return Ok(None);
             };
-            if self.told.as_ref() == Some(&row) {
+            let now = self.call.now();
+            let waits = row.waiting_until.is_some_and(|until| until > now);
+            let present = Some((row, waits));
+            if self.told == present {
                 continue;
             }
-            let state = ResyncBatch::new(self.scope.clone(), row.clone(), self.call.now());
+            self.told = present;
+            let Some((row, _)) = self.told.clone() else {
+                continue;
+            };
+            let state = ResyncBatch::new(self.scope.clone(), row.clone(), now);
             let is_last = row.finished_at.is_some();
-            self.told = Some(row);
             return Ok(Some((state, (!is_last).then_some(self))));
         }
     }
@@ -178,7 +186,8 @@ impl Looking {
             wait(&mut self.ring).await;
         }
         self.ring.mark_unchanged();
-        let waiting = claimable::waiting(&self.env.db.moving(), &self.portals).await?;
+        let waiting =
+            claimable::waiting(&self.env.db.moving(), &self.portals, self.env.clock.now()).await?;
         let before = std::mem::replace(&mut self.told, waiting);
         let changed = self.told.iter().filter(|portal| !before.contains(portal));
         let more = changed.map(|portal| ResyncWork {

@@ -27,6 +27,18 @@ pub(super) enum Outcome {
     Returned,
 }
 
+impl Outcome {
+    /// As metrics name it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed(_) => "failed",
+            Self::Removed => "removed",
+            Self::Returned => "returned",
+        }
+    }
+}
+
 /// Whether an answer counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -52,7 +64,9 @@ pub(super) async fn report(
     load_counts(&change, &mut board, &items).await?;
     let mut tried = Vec::new();
     let mut verdicts = Vec::with_capacity(answers.len());
+    let mut told = Vec::with_capacity(answers.len());
     for answer in answers {
+        told.push(answer.outcome.name());
         let item = items.iter_mut().find(|item| item.id == answer.item.id);
         let Some(item) = item.filter(|item| answer.item.attempt <= item.attempt) else {
             verdicts.push(Verdict::NotFound);
@@ -66,7 +80,9 @@ pub(super) async fn report(
             Outcome::Returned => {
                 if item.lease_expires_at.is_some() {
                     board.give_back(item.clone(), change.now);
-                    item.lease_expires_at = None;
+                    if let Some(given_back) = board.items.get(&item.id) {
+                        item.clone_from(given_back);
+                    }
                 }
             }
             outcome => {
@@ -88,6 +104,13 @@ pub(super) async fn report(
     board.end(&change, &mut attempts).await?;
     board.save(&mut change, &attempts).await?;
     change.commit().await?;
+    for (name, verdict) in told.into_iter().zip(&verdicts) {
+        match verdict {
+            Verdict::Accepted(_) => env.metrics.resync_items(name, 1),
+            Verdict::LeaseLost => env.metrics.resync_items("lost", 1),
+            Verdict::NotFound => {}
+        }
+    }
     Ok(Some(verdicts))
 }
 

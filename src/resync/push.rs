@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sea_orm::{EntityTrait, FromQueryResult, Statement};
+use sea_orm::{DbBackend, EntityTrait, FromQueryResult, Statement};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -25,9 +25,9 @@ use crate::kernel::scalars::Instant;
 use crate::kernel::wake::ANY_PORTAL;
 use crate::kernel::webhook::Message;
 use crate::portals::{Change, PortalRow, find_in};
-use crate::resync::api::{self, ResyncItem, ResyncOutcomeInput};
+use crate::resync::api::{self, ResyncItem};
 use crate::resync::claim::{self, Order};
-use crate::resync::lease::{self, ClaimedItem};
+use crate::resync::lease::{self, ClaimedItem, Renewed};
 use crate::resync::outcome::{self, Answer, Outcome};
 use crate::resync::tables::resync_pushes;
 use crate::sync_errors::api::Links;
@@ -40,6 +40,8 @@ const LEASE: Micros = 300 * SECOND;
 const BUSY: Micros = 60 * SECOND;
 /// The pause after the first failed call; each further one is three times as long.
 const FIRST_PAUSE: Micros = 10 * SECOND;
+/// The pause where nothing can be delivered, and behind a call whose items were all given back.
+const IDLE_PAUSE: Micros = 30 * SECOND;
 /// The pause after the last one.
 const LAST_PAUSE: Micros = 3_600 * SECOND;
 
@@ -90,10 +92,15 @@ async fn due(env: &Env) -> Result<Vec<i64>> {
         hub_id: i64,
     }
     let snapshot = env.db.moving();
+    let nil = match snapshot.backend() {
+        DbBackend::Postgres => "'00000000-0000-0000-0000-000000000000'",
+        _ => "x'00000000000000000000000000000000'",
+    };
     let sql = format!(
         "SELECT p.hub_id FROM portals AS p LEFT JOIN resync_pushes AS d ON d.hub_id = p.hub_id \
-         WHERE p.resync_webhook_url IS NOT NULL AND (d.hub_id IS NULL OR d.next_at <= {}) AND (d.body IS NOT NULL \
-         OR NOT EXISTS (SELECT 1 FROM resync_batches AS b WHERE b.hub_id = p.hub_id) \
+         WHERE p.resync_webhook_url IS NOT NULL AND (d.hub_id IS NULL OR d.next_at <= {} OR d.url <> p.resync_webhook_url) \
+         AND (d.body IS NOT NULL \
+         OR NOT EXISTS (SELECT 1 FROM resync_batches AS b WHERE b.hub_id = p.hub_id AND b.id = {nil}) \
          OR EXISTS (SELECT 1 FROM resync_batches AS b WHERE b.hub_id = p.hub_id AND b.waiting_count > 0))",
         env.clock.now()
     );
@@ -125,7 +132,10 @@ async fn deliver(env: &Env, hub_id: i64) -> Result<()> {
     let Some(portal) = find_in(&env.db.moving(), &scope).await? else {
         return Ok(());
     };
-    let Some(row) = begin(env, &scope).await? else {
+    let Some(url) = portal.portal.resync_webhook_url.clone() else {
+        return Ok(());
+    };
+    let Some(row) = begin(env, &scope, &url).await? else {
         return Ok(());
     };
     let row = match row.body {
@@ -139,8 +149,13 @@ async fn deliver(env: &Env, hub_id: i64) -> Result<()> {
     end(env, &scope, row, sent).await
 }
 
-/// Takes the portal's delivery for this server, unless another one has it.
-async fn begin(env: &Env, scope: &Scope<Report>) -> Result<Option<resync_pushes::Model>> {
+/// Takes the portal's delivery for this server, unless another one has it. A message whose items are others' by now is
+/// dropped.
+async fn begin(
+    env: &Env,
+    scope: &Scope<Report>,
+    url: &str,
+) -> Result<Option<resync_pushes::Model>> {
     let Some(change) = Change::begin(env, scope).await? else {
         return Ok(None);
     };
@@ -148,25 +163,53 @@ async fn begin(env: &Env, scope: &Scope<Report>) -> Result<Option<resync_pushes:
         .one(change.transaction())
         .await?;
     let mut row = stored.unwrap_or_else(|| resync_pushes::Model::none(scope.hub_id()));
+    if row.url.as_deref() != Some(url) {
+        (row.url, row.next_at) = (Some(url.to_owned()), 0);
+        (row.attempt_count, row.last_error) = (0, None);
+    }
     if row.next_at > change.now {
         return Ok(None);
     }
     row.next_at = change.now + BUSY;
     write(&change, &row).await?;
     change.commit().await?;
-    if row.body.is_some() {
-        let claimed: Vec<ClaimedItem> = row.items().into_iter().map(Into::into).collect();
-        lease::renew(env, scope, &claimed, LEASE).await?;
+    if row.body.is_some() && !keep_leased(env, scope, &row, LEASE).await? {
+        (row.message_id, row.body, row.item_ids) = (None, None, None);
+        row.attempt_count = 0;
     }
     Ok(Some(row))
+}
+
+/// Keeps the items of a message leased to its address; answers whether any still is.
+async fn keep_leased(
+    env: &Env,
+    scope: &Scope<Report>,
+    row: &resync_pushes::Model,
+    lease: Micros,
+) -> Result<bool> {
+    let claimed: Vec<ClaimedItem> = row.items().into_iter().map(Into::into).collect();
+    let kept = lease::renew(env, scope, &claimed, lease).await?;
+    let is_kept = |renewed: &Renewed| matches!(renewed, Renewed::Until(_));
+    Ok(kept.is_some_and(|kept| kept.iter().any(is_kept)))
 }
 
 async fn write(change: &Change, row: &resync_pushes::Model) -> Result<()> {
     bulk::upsert::<resync_pushes::Entity>(change.transaction(), [row]).await
 }
 
-async fn save(env: &Env, scope: &Scope<Report>, row: &resync_pushes::Model) -> Result<()> {
-    if let Some(change) = Change::begin(env, scope).await? {
+/// Writes what became of a message, unless another server has begun another one meanwhile.
+async fn save(
+    env: &Env,
+    scope: &Scope<Report>,
+    (row, begun): (&resync_pushes::Model, Option<Uuid>),
+) -> Result<()> {
+    let Some(change) = Change::begin(env, scope).await? else {
+        return Ok(());
+    };
+    let stored = resync_pushes::Entity::find_by_id(scope.hub_id())
+        .one(change.transaction())
+        .await?;
+    if stored.is_none_or(|stored| stored.message_id == begun) {
         write(&change, row).await?;
         change.commit().await?;
     }
@@ -185,11 +228,14 @@ async fn next_message(
         lease: LEASE,
         calls_per_item: 1,
     };
-    let claim = claim::claim(env, scope, &order).await?.unwrap_or_default();
+    let begun = row.message_id;
+    let claim = claim::claim(env, scope, &order).await?;
+    let claim = claim.and_then(|claim| claim.ok()).unwrap_or_default();
     if claim.works.is_empty() {
-        // For want of calls: not before some will be left.
-        row.next_at = claim.retry_at.unwrap_or(0);
-        save(env, scope, &row).await?;
+        // For want of calls, or because the portal does not sync.
+        row.attempt_count = 0;
+        row.next_at = env.clock.now() + IDLE_PAUSE;
+        save(env, scope, (&row, begun)).await?;
         return Ok(None);
     }
     let pushed: Vec<Pushed> = claim
@@ -221,7 +267,7 @@ async fn next_message(
     row.item_ids = serde_json::to_string(&pushed).ok();
     row.attempt_count = 0;
     row.next_at = env.clock.now() + BUSY;
-    save(env, scope, &row).await?;
+    save(env, scope, (&row, begun)).await?;
     Ok(Some(row))
 }
 
@@ -230,11 +276,11 @@ async fn send(
     env: &Env,
     portal: &PortalRow,
     row: &resync_pushes::Model,
-) -> std::result::Result<Vec<ResyncOutcomeInput>, String> {
+) -> std::result::Result<Vec<serde_json::Value>, String> {
     #[derive(Deserialize, Default)]
     #[serde(default)]
     struct Told {
-        outcomes: Vec<ResyncOutcomeInput>,
+        outcomes: Vec<serde_json::Value>,
     }
     let settings = &portal.portal;
     let gone = || "No address is configured any more.".to_owned();
@@ -249,12 +295,15 @@ async fn send(
         secrets: &secrets,
         now,
     };
-    let answer = env.webhooks.send(&url, &message).await?;
+    let answer = env.webhooks.send(&url, &message).await;
+    env.metrics.webhook_called(answer.is_ok());
+    let answer = answer?;
     let is_empty = answer.iter().all(u8::is_ascii_whitespace);
-    let told: Told = match is_empty {
-        true => Told::default(),
-        false => serde_json::from_slice(&answer).unwrap_or_default(),
-    };
+    if is_empty {
+        return Ok(Vec::new());
+    }
+    // Whatever else an address answers, it has taken the call.
+    let told: Told = serde_json::from_slice(&answer).unwrap_or_default();
     Ok(told.outcomes)
 }
 
@@ -263,14 +312,22 @@ async fn end(
     env: &Env,
     scope: &Scope<Report>,
     mut row: resync_pushes::Model,
-    sent: std::result::Result<Vec<ResyncOutcomeInput>, String>,
+    sent: std::result::Result<Vec<serde_json::Value>, String>,
 ) -> Result<()> {
     let now = env.clock.now();
+    let begun = row.message_id;
     match sent {
         Ok(outcomes) => {
             let own: HashSet<Uuid> = row.items().iter().map(|item| item.id).collect();
-            api::take_outcomes(env, scope, outcomes, &own).await?;
-            row = resync_pushes::Model::none(scope.hub_id());
+            let taken = api::take_outcomes(env, scope, outcomes, &own).await?;
+            row = resync_pushes::Model {
+                url: row.url,
+                last_error: taken.problem,
+                ..resync_pushes::Model::none(scope.hub_id())
+            };
+            if taken.only_returned {
+                row.next_at = now + IDLE_PAUSE;
+            }
         }
         Err(why) => {
             row.attempt_count += 1;
@@ -281,10 +338,12 @@ async fn end(
                 give_back(env, scope, &row).await?;
                 (row.message_id, row.body, row.item_ids) = (None, None, None);
                 row.next_at = now + LAST_PAUSE;
+            } else {
+                keep_leased(env, scope, &row, row.next_at - now + BUSY).await?;
             }
         }
     }
-    save(env, scope, &row).await
+    save(env, scope, (&row, begun)).await
 }
 
 /// Three times as long after each failure, and up to half of it more, so that addresses are not all called at once.
@@ -310,6 +369,7 @@ impl resync_pushes::Model {
     fn none(hub_id: i64) -> Self {
         Self {
             hub_id,
+            url: None,
             next_at: 0,
             message_id: None,
             body: None,

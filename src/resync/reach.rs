@@ -1,5 +1,7 @@
 //! A batch takes errors on: chosen ones at once, those of a filter a hundred at a time.
 
+use std::collections::HashMap;
+
 use async_graphql::{InputType, Value};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
@@ -114,23 +116,30 @@ async fn absorb(
         let untaken = untaken.map_or(0, |result| std::mem::take(&mut result.untaken_count));
         board.add(key, Part::Waiting, -untaken);
     }
-    use resync_items::Column;
-    let transaction = change.transaction();
-    let backend = transaction.get_database_backend();
-    let own = (Column::HubId, change.hub_id());
-    let items = resync_items::Entity::find()
-        .filter(Keys::uuids(tried).hold_in_portal(backend, own, Column::ErrorId))
-        .filter(Column::SettledAt.is_null())
-        .all(transaction)
-        .await?;
+    let most = board.batches.get(&batch_id);
+    let most = most.and_then(|batch| batch.records_per_error);
+    let most = usize::try_from(most.unwrap_or(i32::MAX)).unwrap_or(usize::MAX);
+    let items = automatic_items(change, board, tried).await?;
+    let keys: Vec<_> = items
+        .iter()
+        .map(|item| (item.error_id, item.record_id))
+        .collect();
+    let affected = to_try::still_affected(change, &keys).await?;
+    let mut absorbed: HashMap<Uuid, usize> = HashMap::new();
     for mut item in items {
+        let count = absorbed.entry(item.error_id).or_default();
+        if *count == most {
+            continue;
+        }
+        *count += 1;
         let part = part_of(&item);
         board.add((AUTOMATIC, item.error_id), part, -1);
         item.batch_id = batch_id;
         let key = (batch_id, item.error_id);
         board.add(key, part, 1);
         // It is one of the records that were counted as untaken.
-        if let Some(result) = board.results.get_mut(&key)
+        if affected.contains_key(&(item.error_id, item.record_id))
+            && let Some(result) = board.results.get_mut(&key)
             && result.untaken_count > 0
         {
             result.untaken_count -= 1;
@@ -139,6 +148,28 @@ async fn absorb(
         board.items.insert(item.id, item);
     }
     Ok(())
+}
+
+/// What is being retried of these errors, as this step has left it.
+async fn automatic_items(
+    change: &Change,
+    board: &Board,
+    error_ids: Vec<Uuid>,
+) -> Result<Vec<resync_items::Model>> {
+    use resync_items::Column;
+    let transaction = change.transaction();
+    let backend = transaction.get_database_backend();
+    let own = (Column::HubId, change.hub_id());
+    let stored = resync_items::Entity::find()
+        .filter(Keys::uuids(error_ids).hold_in_portal(backend, own, Column::ErrorId))
+        .filter(Column::BatchId.eq(AUTOMATIC))
+        .filter(Column::SettledAt.is_null())
+        .all(transaction)
+        .await?;
+    let present = stored
+        .into_iter()
+        .map(|item| board.items.get(&item.id).cloned().unwrap_or(item));
+    Ok(present.filter(|item| item.settled_at.is_none()).collect())
 }
 
 /// Reaches the next errors that match a batch's filter. Answers whether there may be more.
@@ -154,9 +185,11 @@ pub(super) async fn reach_next<R: Right>(
     else {
         return Ok(false);
     };
-    let range = (after.unwrap_or(Uuid::nil()), batch_id, REACHED_AT_ONCE);
-    let matching = to_try::matching(change, scope, &read(&filter)?, range).await?;
-    let is_last = matching.len() < REACHED_AT_ONCE;
+    // One more tells whether these are the last.
+    let range = (after.unwrap_or(Uuid::nil()), batch_id, REACHED_AT_ONCE + 1);
+    let mut matching = to_try::matching(change, scope, &read(&filter)?, range).await?;
+    let is_last = matching.len() <= REACHED_AT_ONCE;
+    matching.truncate(REACHED_AT_ONCE);
     board
         .load_results(change, matching.iter().copied(), unfinished())
         .await?;
@@ -173,10 +206,10 @@ pub(super) async fn reach_next<R: Right>(
         let records = batch.waiting_count + batch.claimed_count - before;
         let (errors, records) = match is_last {
             true => (batch.unreached_error_count, batch.unreached_record_count),
-            // What was estimated for them is known now.
+            // What was estimated for them is known now; something is left, or the batch would seem to have ended.
             false => (
-                batch.unreached_error_count.min(matching.len() as i32),
-                batch.unreached_record_count.min(records),
+                (batch.unreached_error_count - 1).clamp(0, matching.len() as i32),
+                (batch.unreached_record_count - 1).clamp(0, records),
             ),
         };
         batch.unreached_error_count -= errors;

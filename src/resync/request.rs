@@ -13,7 +13,7 @@ use crate::portals::Change;
 use crate::resync::board::{Board, Part, unfinished};
 use crate::resync::reach::{is_resynced, kept, reach_next, take_on};
 use crate::resync::tables::{resync_batches, resync_items, resync_results};
-use crate::resync::{Settled, Stage};
+use crate::resync::{AUTOMATIC, Settled, Stage};
 use crate::sync_errors::SyncErrorStatus;
 use crate::sync_errors::api::SyncErrorFilter;
 use crate::sync_errors::report::attempts::Attempts;
@@ -64,6 +64,9 @@ pub(super) async fn chosen(
     let (mut board, mut attempts) = (Board::default(), Attempts::new(&change));
     attempts.load(&change, error_ids.iter().copied()).await?;
     if let Some(batch_id) = repeated {
+        board
+            .load_results(&change, error_ids.iter().copied(), unfinished())
+            .await?;
         let of_batch = resync_results::Column::BatchId.eq(batch_id);
         let of_batch = sea_orm::Condition::all().add(of_batch);
         board
@@ -122,6 +125,9 @@ pub(super) async fn matching(
     filter: &SyncErrorFilter,
     terms: &Terms,
 ) -> Result<Requested<Uuid>> {
+    // An estimate: counting far needs no lock.
+    let (errors, records) =
+        to_try::extent(&env.db.moving(), scope, filter, terms.records_per_error).await?;
     let Some(mut change) = Change::begin(env, scope).await? else {
         return Ok(Err(UserError::unknown_portal()));
     };
@@ -132,7 +138,6 @@ pub(super) async fn matching(
         Ok(Some(batch_id)) => return Ok(Ok(batch_id)),
         Err(error) => return Ok(Err(error)),
     }
-    let (errors, records) = to_try::extent(&change, scope, filter, terms.records_per_error).await?;
     if let Some(most) = terms
         .max_error_count
         .filter(|most| errors > i64::from(*most))
@@ -168,6 +173,9 @@ pub(super) async fn cancel(env: &Env, scope: &Scope<Manage>, id: Uuid) -> Result
     let Some(mut change) = Change::begin(env, scope).await? else {
         return Ok(None);
     };
+    if id == AUTOMATIC {
+        return Ok(None);
+    }
     let (mut board, mut attempts) = (Board::default(), Attempts::new(&change));
     board.load_batches(&change, [id]).await?;
     let Some(batch) = board.batches.get_mut(&id) else {

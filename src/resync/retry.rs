@@ -30,7 +30,9 @@ pub(super) fn next_at(attempt_count: i32, now: Micros) -> Option<Micros> {
 
 /// An attempt of all records is over.
 pub(super) fn after_attempt(result: &mut resync_results::Model, now: Micros) {
-    result.attempt_count = result.attempt_count.saturating_add(1);
+    // Not one when a batch took all of it over before anything was tried.
+    let tried = result.succeeded_count + result.failed_count > 0;
+    result.attempt_count = result.attempt_count.saturating_add(i32::from(tried));
     result.next_at = next_at(result.attempt_count, now);
 }
 

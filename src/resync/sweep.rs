@@ -45,13 +45,14 @@ struct Key {
 
 /// Transient errors that are due, of portals whose engines claim; `{hub}` narrows it to one.
 const DUE: &str = "FROM resync_batches AS b JOIN sync_errors AS e ON e.hub_id = b.hub_id AND e.transient AND e.status = 0 \
-    AND e.last_seen_at <= {seen} LEFT JOIN resync_results AS r ON r.hub_id = b.hub_id AND r.batch_id = b.id AND r.error_id = e.id \
-    WHERE b.id = {nil} AND b.waiting_count + b.claimed_count = 0 \
-    AND (r.error_id IS NULL OR (r.finished_at IS NOT NULL AND (r.next_at <= {now} OR r.finished_at <= e.opened_at)))";
+    AND e.opened_at <= {opened} LEFT JOIN resync_results AS r ON r.hub_id = b.hub_id AND r.batch_id = b.id AND r.error_id = e.id \
+    WHERE b.id = {nil} AND b.waiting_count < 100 AND NOT EXISTS (SELECT 1 FROM resync_results AS o WHERE o.hub_id = e.hub_id \
+    AND o.error_id = e.id AND o.finished_at IS NULL) \
+    AND (r.error_id IS NULL OR r.next_at <= {now} OR r.finished_at <= e.opened_at)";
 
 /// Errors that were resolved while a resync of theirs goes on.
 const RESOLVED: &str = "FROM resync_results AS r JOIN sync_errors AS e ON e.hub_id = r.hub_id AND e.id = r.error_id AND e.status = 2 \
-    WHERE r.finished_at IS NULL";
+    WHERE r.finished_at IS NULL AND r.waiting_count > 0";
 
 /// Batches whose errors so far are done, while others match their filter.
 const UNREACHED: &str = "FROM resync_batches AS b WHERE b.waiting_count > 0 AND b.waiting_count = b.unreached_record_count \
@@ -64,7 +65,7 @@ fn statement(backend: DbBackend, select: &str, from: &str, now: Micros) -> State
     };
     let sql = format!("{select} {from}")
         .replace("{nil}", nil)
-        .replace("{seen}", &(now - retry::FIRST_DELAY).to_string())
+        .replace("{opened}", &(now - retry::FIRST_DELAY).to_string())
         .replace("{now}", &now.to_string());
     Statement::from_string(backend, sql)
 }

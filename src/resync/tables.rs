@@ -147,6 +147,8 @@ pub(super) mod resync_pushes {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub hub_id: i64,
+        /// Where the last call went; another address begins anew.
+        pub url: Option<String>,
         /// Not before: the next attempt, or when another server may take over.
         pub next_at: i64,
         pub message_id: Option<Uuid>,

@@ -1,4 +1,5 @@
-//! What a resync tries again: errors that match a filter, records that they still hold back; read inside a change.
+//! What a resync tries again: errors that match a filter, records that they still hold back; read inside a change, but for
+//! what is only estimated.
 
 use std::collections::HashMap;
 
@@ -8,6 +9,7 @@ use uuid::Uuid;
 
 use crate::classify::Record;
 use crate::kernel::auth::{Right, Scope};
+use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::portals::Change;
@@ -67,7 +69,7 @@ pub struct Stretch {
 
 /// How many OPEN errors match a filter, and how many records they hold back, at most so many of each counted.
 pub async fn extent<R: Right>(
-    change: &Change,
+    snapshot: &Snapshot,
     scope: &Scope<R>,
     filter: &SyncErrorFilter,
     records_per_error: Option<i32>,
@@ -84,7 +86,7 @@ pub async fn extent<R: Right>(
         Expr::cust(format!("CAST(COALESCE(SUM(CASE WHEN {count} > {most} THEN {most} ELSE {count} END), 0) AS BIGINT)")),
         "records",
     );
-    let extents: Vec<Extent> = all(change, &select).await?;
+    let extents: Vec<Extent> = snapshot.all(&select).await?;
     Ok(extents
         .first()
         .map_or((0, 0), |extent| (extent.errors, extent.records)))

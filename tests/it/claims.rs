@@ -3,6 +3,7 @@
 use chrono::Duration;
 use serde_json::{Value, json};
 
+use crate::harness::metrics::{metrics, value};
 use crate::harness::{both, engine, failure, minute, token};
 use crate::quota::allocate;
 use crate::resync::{answer, batch, claim, counts, errors, items, other, resync};
@@ -60,6 +61,8 @@ both! {
         assert_eq!(settled["reportApiUsage"]["quota"]["remaining"], 3);
         assert_eq!(items(&claim(server, json!({})).await).len(), 3);
         assert_eq!(batch(server, &id).await["status"], "RUNNING");
+        let told = metrics(server).await;
+        assert_eq!(value(&told, "sync_health_resync_items_total{outcome=\"claimed\"}"), Some(8.0), "{told}");
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderMap, StatusCode};
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 use sync_health::kernel::webhook::is_public;
 
+use crate::harness::metrics::{metrics, value};
 use crate::harness::{Server, both, eventually, failure, manager, minute, token};
 use crate::resync::{answer, batch, counts, errors, other, resync};
 
@@ -54,6 +55,8 @@ struct Receiver {
     answers: Arc<Mutex<VecDeque<(StatusCode, Value)>>>,
     /// Whether it answers at once that all records sync.
     succeeds: Arc<AtomicBool>,
+    /// Whether it does so with a mistake in the first outcome.
+    spoils: Arc<AtomicBool>,
 }
 
 impl Receiver {
@@ -62,8 +65,15 @@ impl Receiver {
         let own = receiver.clone();
         let take = async move |headers: HeaderMap, body: String| {
             let called = Called { headers, body };
-            let told = match own.succeeds.load(Ordering::SeqCst) {
-                true => Some((StatusCode::OK, called.all_succeeded())),
+            let spoils = own.spoils.load(Ordering::SeqCst);
+            let told = match spoils || own.succeeds.load(Ordering::SeqCst) {
+                true => {
+                    let mut outcomes = called.all_succeeded();
+                    if spoils {
+                        outcomes["outcomes"][0]["mistake"] = json!(1);
+                    }
+                    Some((StatusCode::OK, outcomes))
+                }
                 false => own.answers.lock().expect("answers").pop_front(),
             };
             own.calls.lock().expect("calls").push(called);
@@ -159,6 +169,20 @@ both! {
             (ended["status"] == "COMPLETED").then_some(ended)
         }).await;
         assert_eq!(counts(&ended), [0, 0, 1, 0, 0]);
+        // What is wrong with one outcome does not touch the others, and is told.
+        receiver.succeeds.store(false, Ordering::SeqCst);
+        let ids = errors(server, json!([other(5, "5"), other(5, "6")])).await;
+        receiver.spoils.store(true, Ordering::SeqCst);
+        let batch_id = resync(server, json!({ "errorIds": [ids[0]] })).await["batch"]["id"].take();
+        eventually("the outcome that is right", async || {
+            let half = batch(server, &batch_id).await;
+            (half["succeededCount"] == 1 && half["claimedCount"] == 1).then_some(())
+        }).await;
+        let told = eventually("what is wrong", async || {
+            let told = webhook(server).await;
+            told["lastError"].as_str().map(str::to_owned)
+        }).await;
+        assert!(told.contains("An outcome cannot be read"), "{told}");
         assert_eq!(configure(server, Value::Null).await["portal"]["resyncWebhook"], Value::Null);
         let changes = server.read("{ portal { changes { nodes { setting from to } } } }", json!({})).await;
         assert_eq!(changes["portal"]["changes"]["nodes"][0], json!({ "setting": "resyncWebhookUrl", "from": url, "to": null }));
@@ -188,7 +212,8 @@ both! {
                 (state["failedAttemptCount"] == number - 1).then_some(state)
             }).await;
             assert!(failing["lastError"].as_str().expect("a text").contains("status") && failing["nextAttemptAt"].is_string(), "{failing:#}");
-            server.pass(Duration::seconds(10 * 3_i64.pow(number as u32 - 2) * 3 / 2));
+            let next: DateTime<Utc> = failing["nextAttemptAt"].as_str().expect("an instant").parse().expect("an instant");
+            server.clock().store(next.timestamp_micros(), Ordering::SeqCst);
             let again = receiver.call(number).await;
             assert_eq!((again.header("webhook-id"), &again.body), (first.header("webhook-id"), &first.body));
         }
@@ -222,17 +247,14 @@ both! {
         resync(server, json!({ "errorIds": ids })).await;
         let (_socket, _) = silent.accept().await.expect("a call");
         failed("It did not answer in time.").await;
-        // Another address gets the same message at its next attempt.
+        // Another address gets the same message at once.
         let (receiver, url) = Receiver::start().await;
         receiver.answers(200, json!({ "outcomes": [], "padding": "x".repeat(1024 * 1024) }));
         configure(server, json!(url)).await;
-        server.pass(Duration::seconds(60));
         receiver.call(1).await;
-        let told = eventually("a second failed call", async || {
-            let state = webhook(server).await;
-            (state["failedAttemptCount"] == 2).then_some(state)
-        }).await;
-        assert_eq!(told["lastError"], "Its answer is too long.");
+        failed("Its answer is too long.").await;
+        let told = metrics(server).await;
+        assert_eq!(value(&told, "sync_health_webhook_calls_total{outcome=\"failed\"}"), Some(2.0), "{told}");
     }
 }
 

@@ -37,24 +37,24 @@ both! {
         let id = error(server, json!([locked("1", 58), locked("2", 59)])).await;
         assert_eq!(plan(server, &id).await, json!({ "status": "OPEN", "retry": { "attemptCount": 0, "nextAt": null, "pausedReason": null }, "latestResync": null }));
         assert_eq!(claim(server, json!({})).await["items"], json!([]));
-        assert_eq!(plan(server, &id).await["retry"]["nextAt"], minute(64));
-        server.pass(Duration::minutes(4));
+        assert_eq!(plan(server, &id).await["retry"]["nextAt"], minute(65));
+        server.pass(Duration::minutes(5));
         let taken = claimed(server).await;
         assert_eq!((taken.len(), &plan(server, &id).await["status"]), (2, &json!("OPEN")));
         let list = server.read("{ portal { resyncBatches { totalCount } syncErrors { nodes { latestResync { id } retry { attemptCount nextAt } } } } }", json!({})).await["portal"].take();
         assert_eq!((&list["resyncBatches"]["totalCount"], &list["syncErrors"]["nodes"][0]["latestResync"]), (&json!(0), &Value::Null));
         let outcomes: Vec<Value> = taken.iter().map(|item| json!({ "itemId": item["id"], "status": "FAILED" })).collect();
         answer(server, json!(outcomes)).await;
-        assert_eq!(plan(server, &id).await["retry"], json!({ "attemptCount": 1, "nextAt": minute(64 + 15), "pausedReason": null }));
+        assert_eq!(plan(server, &id).await["retry"], json!({ "attemptCount": 1, "nextAt": minute(65 + 15), "pausedReason": null }));
         server.pass(Duration::minutes(15));
         let taken = claimed(server).await;
         answer(server, json!([{ "itemId": taken[0]["id"], "status": "SUCCEEDED" }])).await;
         answer(server, json!([{ "itemId": taken[1]["id"], "status": "SUCCEEDED" }])).await;
         assert_eq!(plan(server, &id).await, json!({ "status": "RESOLVED", "retry": null, "latestResync": null }));
         // Opened again, it begins anew.
-        server.record(json!([locked("1", 80)])).await;
-        server.pass(Duration::minutes(2));
-        assert_eq!(plan(server, &id).await["retry"], json!({ "attemptCount": 0, "nextAt": minute(85), "pausedReason": null }));
+        server.pass(Duration::minutes(1));
+        server.record(json!([locked("1", 81)])).await;
+        assert_eq!(plan(server, &id).await["retry"], json!({ "attemptCount": 0, "nextAt": minute(86), "pausedReason": null }));
         // What is not transient has no plan.
         let id = error(server, json!([failure("3", 60, json!({}))])).await;
         assert_eq!(plan(server, &id).await["retry"], Value::Null);
@@ -82,8 +82,8 @@ both! {
         let now = 60 + 12 * 1_440;
         server.succeed(json!([success("1", now)])).await;
         server.record(json!([locked("1", now + 1)])).await;
-        assert_eq!(plan(server, &id).await["retry"], json!({ "attemptCount": 0, "nextAt": minute(now + 6), "pausedReason": null }));
-        server.pass(Duration::minutes(6));
+        assert_eq!(plan(server, &id).await["retry"], json!({ "attemptCount": 0, "nextAt": minute(60 + 12 * 1_440 + 5), "pausedReason": null }));
+        server.pass(Duration::minutes(5));
         assert_eq!(claimed(server).await.len(), 1);
     }
 }
@@ -94,12 +94,13 @@ both! {
         allocate(server, json!({ "calls": 100 })).await;
         let id = error(server, json!([locked("1", 55)])).await;
         claim(server, json!({})).await;
+        server.pass(Duration::minutes(5));
         used(server, "1", 75, json!({})).await;
         assert_eq!(plan(server, &id).await["retry"]["pausedReason"], "ALLOCATION_ABOVE_75_PERCENT");
         eventually("a planned retry", async || {
             let none = claim(server, json!({})).await;
             assert_eq!(none["items"], json!([]));
-            (none["retryAt"] == minute(60 + 1_440)).then_some(())
+            (none["retryAt"] == minute(65 + 1_440)).then_some(())
         }).await;
         resync(server, json!({ "errorIds": [id] })).await;
         let taken = items(&claim(server, json!({})).await);
@@ -120,10 +121,41 @@ both! {
 }
 
 both! {
+    /// A record that was being retried when its error was asked for is tried once, whoever answers when.
+    async fn absorbed_and_answered(server) {
+        let id = error(server, json!([locked("1", 55), locked("2", 55), locked("3", 55)])).await;
+        claim(server, json!({})).await;
+        server.pass(Duration::minutes(5));
+        let first = eventually("a retry", async || {
+            let taken = items(&claim(server, json!({ "limit": 1 })).await);
+            (!taken.is_empty()).then_some(taken)
+        }).await;
+        let asked = resync(server, json!({ "errorIds": [id] })).await["batch"].take();
+        assert_eq!(counts(&asked), [2, 1, 0, 0, 0]);
+        answer(server, json!([{ "itemId": first[0]["id"], "status": "FAILED" }])).await;
+        let second = items(&claim(server, json!({})).await);
+        let records: Vec<&Value> = second.iter().map(|item| &item["hubspotRecord"]["recordId"]).collect();
+        assert!(records.len() == 2 && !records.contains(&&first[0]["hubspotRecord"]["recordId"]), "{records:?}");
+        let outcomes: Vec<Value> = second.iter().map(|item| json!({ "itemId": item["id"], "status": "SUCCEEDED" })).collect();
+        answer(server, json!(outcomes)).await;
+        assert_eq!(counts(&batch(server, &asked["id"]).await), [0, 0, 2, 1, 0]);
+        // A lease that ends in the very step that takes the error over.
+        server.pass(Duration::minutes(16));
+        eventually("a retry", async || (!items(&claim(server, json!({ "leaseSeconds": 10 })).await).is_empty()).then_some(())).await;
+        server.pass(Duration::seconds(10));
+        let asked = resync(server, json!({ "errorIds": [id] })).await["batch"].take();
+        let last = items(&claim(server, json!({})).await);
+        answer(server, json!([{ "itemId": last[0]["id"], "status": "SUCCEEDED" }])).await;
+        assert_eq!(batch(server, &asked["id"]).await["status"], "COMPLETED");
+    }
+}
+
+both! {
     /// A resync that is asked for takes over what is being retried: no record has two items.
     async fn absorbed(server) {
         let id = error(server, json!([locked("1", 55), locked("2", 55), locked("3", 55)])).await;
         claim(server, json!({})).await;
+        server.pass(Duration::minutes(5));
         let first = eventually("a retry", async || {
             let taken = items(&claim(server, json!({ "limit": 2 })).await);
             (!taken.is_empty()).then_some(taken)

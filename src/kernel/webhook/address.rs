@@ -47,13 +47,22 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
     let is_shared = a == 100 && (64..128).contains(&b);
     let is_protocol = a == 192 && b == 0 && c == 0;
     let is_relay = a == 192 && b == 88 && c == 99;
+    // Azure's channel to its host, reached from inside a machine only.
+    let is_host_channel = ip.octets() == [168, 63, 129, 16];
     let is_benchmark = a == 198 && (b == 18 || b == 19);
     let is_special = ip.is_private()
         || ip.is_loopback()
         || ip.is_link_local()
         || ip.is_documentation()
         || ip.is_multicast();
-    !(a == 0 || a >= 240 || is_shared || is_protocol || is_relay || is_benchmark || is_special)
+    !(a == 0
+        || a >= 240
+        || is_shared
+        || is_protocol
+        || is_relay
+        || is_benchmark
+        || is_special
+        || is_host_channel)
 }
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {

@@ -3,8 +3,8 @@
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use super::ResyncItem;
-use super::item::{by_portal, check_list, lost};
-use crate::kernel::auth::{Report, Scope};
+use super::item::{by_portal, check_list, lost, unknown};
+use crate::kernel::auth::{Portals, Report, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::clock::{Micros, SECOND};
 use crate::kernel::error::Result;
@@ -101,20 +101,32 @@ impl ResyncClaimMutations {
             Ok(order) => order,
             Err(error) => return refused(error),
         };
-        let scope = match &input.hub_id {
-            Some(_) => scope_of::<Report>(call, input.hub_id.as_ref())?,
-            None => match longest_waiting(call).await? {
-                Some(scope) => Some(scope),
-                None => return Ok(ClaimResyncItemsPayload::default()),
-            },
+        let scopes = match &input.hub_id {
+            Some(_) => scope_of::<Report>(call, input.hub_id.as_ref())?
+                .into_iter()
+                .collect(),
+            None => in_turn(call).await?,
         };
-        let Some(scope) = scope else {
+        if scopes.is_empty() && input.hub_id.is_some() {
             return refused(UserError::unknown_portal());
-        };
-        match claim::claim(&call.env, &scope, &order).await? {
-            Some(claim) => shown(call, &scope, claim).await,
-            None => refused(UserError::unknown_portal()),
         }
+        let mut retry_at: Option<Micros> = None;
+        for scope in &scopes {
+            let claim = match claim::claim(&call.env, scope, &order).await? {
+                Some(Ok(claim)) => claim,
+                Some(Err(error)) => return refused(error),
+                None if input.hub_id.is_some() => return refused(UserError::unknown_portal()),
+                None => continue,
+            };
+            if !claim.works.is_empty() {
+                return shown(call, scope, claim).await;
+            }
+            retry_at = retry_at.into_iter().chain(claim.retry_at).min();
+        }
+        Ok(ClaimResyncItemsPayload {
+            retry_at: retry_at.map(Instant),
+            ..Default::default()
+        })
     }
 
     /// Keeps claimed items for longer, and the calls that were set aside for them. Needs the scope sync-health:report.
@@ -135,22 +147,23 @@ impl ResyncClaimMutations {
             });
         }
         let lease = Micros::from(seconds) * SECOND;
-        let mut until = vec![None; input.item_ids.len()];
+        let mut renewed = vec![lease::Renewed::NotFound; input.item_ids.len()];
         for (scope, items) in by_portal(call, input.item_ids.iter())? {
             let claimed: Vec<_> = items.iter().map(|(_, item)| *item).collect();
             let kept = lease::renew(&call.env, &scope, &claimed, lease).await?;
             for ((index, _), kept) in items.iter().zip(kept.unwrap_or_default()) {
-                until[*index] = kept;
+                renewed[*index] = kept;
             }
         }
         let mut payload = RenewResyncItemsPayload::default();
-        for (index, (item_id, until)) in input.item_ids.into_iter().zip(until).enumerate() {
-            if until.is_none() {
-                payload
-                    .user_errors
-                    .push(lost(&[]).in_element("itemIds", index));
-            }
-            let lease_expires_at = until.map(Instant);
+        for (index, (item_id, renewed)) in input.item_ids.into_iter().zip(renewed).enumerate() {
+            let (lease_expires_at, refused) = match renewed {
+                lease::Renewed::Until(at) => (Some(Instant(at)), None),
+                lease::Renewed::Lost => (None, Some(lost(&[]))),
+                lease::Renewed::NotFound => (None, Some(unknown(&[]))),
+            };
+            let refused = refused.map(|error| error.in_element("itemIds", index));
+            payload.user_errors.extend(refused);
             payload.results.push(RenewResyncItemResult {
                 item_id,
                 lease_expires_at,
@@ -191,17 +204,27 @@ fn check_range(value: i32, key: &str, (least, limit): (i32, Limit)) -> Result<()
     Err(UserError::new(UserErrorCode::OutOfRange, &[key], message))
 }
 
-/// Of the token's portals the one whose records have waited longest.
-async fn longest_waiting(call: &Call) -> Result<Option<Scope<Report>>> {
-    // A token of one portal claims there even if nothing waits: its first claim starts automatic retries.
-    if let Ok(Some(hub_id)) = call.viewer.hub_id(None) {
-        return call.viewer.scope(hub_id);
-    }
-    let waiting = claimable::waiting(&call.snapshot, call.viewer.portals()).await?;
-    match waiting.first() {
-        Some(portal) => call.viewer.scope(portal.hub_id),
-        None => Ok(None),
-    }
+/// The token's portals to claim from, the one whose records have waited longest first.
+async fn in_turn(call: &Call) -> Result<Vec<Scope<Report>>> {
+    /// Portals that are asked in one call: those without calls left, or suspended, are passed over.
+    const ASKED: usize = 20;
+    let portals = call.viewer.portals();
+    let hub_ids = match portals {
+        // Also if nothing waits: its first claim starts automatic retries.
+        Portals::Named(hub_ids) if hub_ids.len() == 1 => hub_ids.clone(),
+        _ => {
+            let waiting = claimable::waiting(&call.snapshot, portals, call.now()).await?;
+            let new = claimable::without_retries(&call.snapshot, portals).await?;
+            let waiting = waiting.into_iter().map(|portal| portal.hub_id);
+            waiting.chain(new).take(ASKED).collect()
+        }
+    };
+    let scopes = hub_ids.into_iter().map(|hub_id| call.viewer.scope(hub_id));
+    Ok(scopes
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 async fn shown(

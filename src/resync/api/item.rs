@@ -126,12 +126,11 @@ pub(super) fn check_list(count: usize, list: &str, limit: Limit) -> Result<(), U
 }
 
 pub(super) fn lost(path: &[&str]) -> UserError {
-    let message =
-        "Another engine has claimed or answered this item since, or its batch was cancelled.";
+    let message = "The lease has ended, another engine has claimed or answered this item since, or its batch was cancelled.";
     UserError::new(UserErrorCode::LeaseLost, path, message)
 }
 
-pub(super) fn unknown() -> UserError {
+pub(super) fn unknown(path: &[&str]) -> UserError {
     let message = "No item with this id exists in the portals that the token names.";
-    UserError::new(UserErrorCode::NotFound, &["itemId"], message)
+    UserError::new(UserErrorCode::NotFound, path, message)
 }

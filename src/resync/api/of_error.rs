@@ -17,14 +17,14 @@ use crate::quota::{self, QuotaState};
 use crate::resync::{read, retry};
 
 /// How the records of a transient error are tried again without being asked: after 5 and 15 minutes, 1, 4, 12 and 24
-/// hours, then each day, 10 times at most. It begins once an engine has claimed for the portal, belongs to no batch, and
-/// ends with a resync that is asked for.
+/// hours, then each day, 10 times at most. It begins once an engine has claimed or listens for the portal's work, belongs to
+/// no batch, and is taken over by a resync that is asked for.
 #[derive(Debug, Clone, SimpleObject)]
 pub struct RetryPlan {
     /// How often its records were tried again so.
     attempt_count: i32,
-    /// When they are tried next, in the past while they are; null when they are not: until an engine has claimed for the
-    /// portal, and after the last attempt.
+    /// When they are tried next, in the past while they are; null when they are not: until an engine has claimed or
+    /// listens for the portal's work, and after the last attempt.
     next_at: Option<Instant>,
     /// Why they wait for longer; null while nothing holds them up.
     paused_reason: Option<RetryPauseReason>,
@@ -97,12 +97,8 @@ impl OfErrors {
         Some(ResyncResult::new(scope.clone(), row))
     }
 
-    /// How a transient error that was opened and last seen then is tried again.
-    pub fn plan(
-        &self,
-        error_id: Uuid,
-        (opened_at, last_seen_at): (Option<Micros>, Micros),
-    ) -> Option<RetryPlan> {
+    /// How a transient error that was opened then is tried again.
+    pub fn plan(&self, error_id: Uuid, opened_at: Option<Micros>) -> Option<RetryPlan> {
         let retries = self.retries.as_ref()?;
         let automatic = self
             .by_error
@@ -115,8 +111,8 @@ impl OfErrors {
             _ => None,
         };
         let is_exhausted = attempt_count >= retry::ATTEMPTS;
-        let first = last_seen_at + retry::FIRST_DELAY;
-        let next_at = due.or((attempt_count == 0).then_some(first));
+        let first = opened_at.map(|at| at + retry::FIRST_DELAY);
+        let next_at = due.or(first.filter(|_| attempt_count == 0));
         Some(RetryPlan {
             attempt_count,
             next_at: next_at

@@ -118,7 +118,7 @@ impl ResyncOutcomeMutations {
         for index in (0..outcomes.len()).filter(|index| !known.contains(index)) {
             payload
                 .user_errors
-                .push(unknown().in_element("outcomes", index));
+                .push(unknown(&["itemId"]).in_element("outcomes", index));
         }
         for (scope, items) in by_portal {
             answer(call, &scope, (&items, &mut outcomes), &mut payload).await?;
@@ -187,7 +187,7 @@ async fn answer(
                 .push(lost(&["itemId"]).in_element("outcomes", index)),
             Verdict::NotFound => payload
                 .user_errors
-                .push(unknown().in_element("outcomes", index)),
+                .push(unknown(&["itemId"]).in_element("outcomes", index)),
         }
     }
     Ok(())
@@ -227,30 +227,62 @@ fn checked(
     }
 }
 
-/// Takes the outcomes that a portal's own address has answered to a call with these items. What is wrong with one, or
-/// not of the call, does not count; who lost its item has no more to say.
+/// What became of the outcomes that an address has answered.
+#[derive(Debug, Default)]
+pub(in crate::resync) struct Taken {
+    /// Whether items were given back, and nothing else.
+    pub(in crate::resync) only_returned: bool,
+    /// What is wrong with the first one that does not.
+    pub(in crate::resync) problem: Option<String>,
+}
+
+/// Takes the outcomes that a portal's own address has answered to a call with these items, each by itself: what is wrong
+/// with one does not touch the others. One that is not of the call does not count.
 pub(in crate::resync) async fn take_outcomes(
     env: &Env,
     scope: &Scope<Report>,
-    outcomes: Vec<ResyncOutcomeInput>,
+    outcomes: Vec<serde_json::Value>,
     of_call: &HashSet<Uuid>,
-) -> Result<()> {
-    let known = outcomes.into_iter().filter_map(|outcome| {
-        let (hub_id, item) = claimed_item(&outcome.item_id)?;
-        let is_own = hub_id == scope.hub_id() && of_call.contains(&item.id);
-        is_own.then_some((item, outcome))
-    });
-    let known: Vec<_> = known.take(limits::REPORT_ELEMENTS.value).collect();
+) -> Result<Taken> {
+    let mut taken = Taken::default();
+    let mut known = Vec::new();
+    for value in outcomes.into_iter().take(limits::REPORT_ELEMENTS.value) {
+        let outcome: ResyncOutcomeInput = match serde_json::from_value(value) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let told = format!("An outcome cannot be read: {error}.");
+                taken.problem.get_or_insert(told);
+                continue;
+            }
+        };
+        let item = claimed_item(&outcome.item_id);
+        let own =
+            item.filter(|(hub_id, item)| *hub_id == scope.hub_id() && of_call.contains(&item.id));
+        match own {
+            Some((_, item)) => known.push((item, outcome)),
+            None => {
+                let told = "An outcome is not of an item of the call.".to_owned();
+                taken.problem.get_or_insert(told);
+            }
+        }
+    }
     let ids: Vec<Uuid> = known.iter().map(|(item, _)| item.id).collect();
     let records = lease::records(&env.db.moving(), scope, &ids).await?;
     let now = env.clock.now();
-    let answers = known.into_iter().filter_map(|(item, told)| {
-        let outcome = checked(told.status, told.failure, records.get(&item.id), now).ok()?;
-        Some(Answer { item, outcome })
-    });
-    let answers: Vec<Answer> = answers.collect();
+    let mut answers = Vec::with_capacity(known.len());
+    for (item, told) in known {
+        match checked(told.status, told.failure, records.get(&item.id), now) {
+            Ok(outcome) => answers.push(Answer { item, outcome }),
+            Err(errors) => {
+                let told = errors.first().map(|error| error.message.clone());
+                taken.problem = taken.problem.or(told);
+            }
+        }
+    }
+    let is_returned = |answer: &Answer| matches!(answer.outcome, Outcome::Returned);
+    taken.only_returned = !answers.is_empty() && answers.iter().all(is_returned);
     if !answers.is_empty() {
         outcome::report(env, scope, answers).await?;
     }
-    Ok(())
+    Ok(taken)
 }

@@ -15,7 +15,7 @@ use crate::kernel::page::{Cursor, Page, TotalCount};
 use crate::kernel::plain::Plain;
 use crate::kernel::scalars::Instant;
 use crate::resync::tables::resync_results;
-use crate::resync::{ResultStatus, read};
+use crate::resync::{AUTOMATIC, ResultStatus, read};
 use crate::sync_errors::api::SyncError;
 
 /// The order of their cursors: part of every cursor that was given out.
@@ -80,7 +80,7 @@ impl ResyncResult {
 
     /// The result of a global id; `None` when it does not exist.
     pub async fn load(call: &Call, scope: Scope<Read>, id: &GlobalId) -> Result<Option<Self>> {
-        let Some(key) = id.two_uuids() else {
+        let Some(key) = id.two_uuids().filter(|key| key.0 != AUTOMATIC) else {
             return Ok(None);
         };
         let row = read::result(&call.snapshot, &scope, key).await?;

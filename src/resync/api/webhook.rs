@@ -18,7 +18,7 @@ pub struct ResyncWebhook {
     failed_attempt_count: i32,
     /// When it is tried again; null while all goes well.
     next_attempt_at: Option<Instant>,
-    /// Why the last call failed; null while all goes well.
+    /// Why the last call failed, or what of its answer cannot be read; null while all goes well.
     last_error: Option<String>,
 }
 
@@ -29,12 +29,13 @@ impl ResyncWebhook {
             return Ok(None);
         };
         let push = read::push(&call.snapshot, &portal.scope).await?;
-        let failing = push.filter(|push| push.attempt_count > 0);
+        let push = push.filter(|push| push.url.as_ref() == Some(&url.0));
+        let failing = push.as_ref().filter(|push| push.attempt_count > 0);
         Ok(Some(Self {
+            failed_attempt_count: failing.map_or(0, |push| push.attempt_count),
+            next_attempt_at: failing.map(|push| Instant(push.next_at)),
+            last_error: push.and_then(|push| push.last_error),
             url,
-            failed_attempt_count: failing.as_ref().map_or(0, |push| push.attempt_count),
-            next_attempt_at: failing.as_ref().map(|push| Instant(push.next_at)),
-            last_error: failing.and_then(|push| push.last_error),
         }))
     }
 }

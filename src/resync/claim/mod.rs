@@ -5,10 +5,12 @@ mod take;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use crate::kernel::auth::{Report, Scope};
+use crate::kernel::auth::{Portals, Report, Scope};
+use crate::kernel::call::Call;
 use crate::kernel::clock::Micros;
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
+use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::portals::{Change, SyncState, find_in};
 use crate::quota::api::ApiCallReservation;
 use crate::quota::{ApiCallPurpose, Room};
@@ -53,18 +55,19 @@ struct Claiming<'a> {
     taken: Vec<(resync_items::Model, RecordToTry)>,
 }
 
-/// Claims items of a portal. `None` when it does not exist. What finds nothing takes no lock.
+/// Claims items of a portal; refuses what could never be granted. `None` when it does not exist. What finds nothing takes
+/// no lock.
 pub(super) async fn claim(
     env: &Env,
     scope: &Scope<Report>,
     order: &Order,
-) -> Result<Option<Claim>> {
+) -> Result<Option<Result<Claim, UserError>>> {
     let snapshot = env.db.snapshot();
     let portal = find_in(&snapshot, scope).await?;
     let state = portal.map(|row| row.portal.sync_state);
     if !claimable::may_be(&snapshot, scope.hub_id(), env.clock.now()).await? {
         let exists = scope.is_named() || state.is_some();
-        return Ok(exists.then(Claim::default));
+        return Ok(exists.then(|| Ok(Claim::default())));
     }
     drop(snapshot);
     let Some(change) = Change::begin(env, scope).await? else {
@@ -79,6 +82,9 @@ pub(super) async fn claim(
         attempts,
         taken: Vec::new(),
     };
+    if let Err(error) = claiming.check(order).await? {
+        return Ok(Some(Err(error)));
+    }
     let claim = claiming
         .run(order, state == Some(SyncState::Suspended))
         .await?;
@@ -90,10 +96,29 @@ pub(super) async fn claim(
     } = claiming;
     board.save(&mut change, &attempts).await?;
     change.commit().await?;
-    Ok(Some(claim))
+    let claimed = claim.works.len() as u64;
+    env.metrics.resync_items("claimed", claimed);
+    Ok(Some(Ok(claim)))
 }
 
 impl Claiming<'_> {
+    /// Calls for one item have to fit into the portal's limits.
+    async fn check(&self, order: &Order) -> Result<Result<(), UserError>> {
+        let most = Room::of(&self.change)
+            .await?
+            .most(ApiCallPurpose::NewChange);
+        let calls = i64::from(order.calls_per_item);
+        Ok(match most.filter(|most| calls > *most) {
+            None => Ok(()),
+            Some(most) => {
+                let message =
+                    format!("At most {most} calls fit into the portal's limits. Ask for less.");
+                let code = UserErrorCode::OutOfRange;
+                Err(UserError::new(code, &["callsPerItem"], message))
+            }
+        })
+    }
+
     async fn run(&mut self, order: &Order, is_suspended: bool) -> Result<Claim> {
         let change = &self.change;
         self.board.load_batches(change, [AUTOMATIC]).await?;
@@ -227,5 +252,33 @@ impl Claiming<'_> {
             }
         }
         Ok(Some(at))
+    }
+}
+
+/// An engine listens for the work of these portals: their automatic retries begin, as with a first claim.
+pub(super) async fn begin_retries(call: &Call, portals: &Portals) -> Result<()> {
+    loop {
+        let new = claimable::without_retries(&call.env.db.moving(), portals).await?;
+        let scopes = new
+            .into_iter()
+            .map(|hub_id| call.viewer.scope::<Report>(hub_id));
+        let scopes: Vec<_> = scopes.collect::<Result<_>>()?;
+        let mut begun = 0;
+        for scope in scopes.iter().flatten() {
+            let Some(mut change) = Change::begin(&call.env, scope).await? else {
+                continue;
+            };
+            let mut board = Board::default();
+            board.load_batches(&change, [AUTOMATIC]).await?;
+            let automatic = resync_batches::Model::automatic(scope.hub_id(), change.now);
+            board.batches.entry(AUTOMATIC).or_insert(automatic);
+            let attempts = Attempts::new(&change);
+            board.save(&mut change, &attempts).await?;
+            change.commit().await?;
+            begun += 1;
+        }
+        if begun == 0 {
+            return Ok(());
+        }
     }
 }

@@ -137,7 +137,15 @@ impl Claiming<'_> {
         let records = to_try::records(&self.change, &stretches, most).await?;
         let is_short = records.len() < most;
         let last = records.last().map(|record| record.error_id);
-        let taken = claimable::items_of(&self.change, &records).await?;
+        let mut taken = claimable::items_of(&self.change, batch_id, &records).await?;
+        // What this step has made or moved is not in the table yet.
+        let own = self.taken.iter().map(|(item, _)| item);
+        let open = self
+            .board
+            .items
+            .values()
+            .filter(|item| item.settled_at.is_none());
+        taken.extend(own.chain(open).map(|item| (item.error_id, item.record_id)));
         let errors = records.iter().map(|record| record.error_id);
         self.attempts.load(&self.change, errors).await?;
         for record in records {

@@ -305,9 +305,10 @@ impl Ledger {
                 .into_iter()
                 .flatten()
                 .copied();
-            places.extend(
-                found.filter(|place| is_same_type(system, &self.records[*place].row, record)),
-            );
+            places.extend(found.filter(|place| {
+                let state = &self.records[*place];
+                !state.is_absorbed && is_same_type(system, &state.row, record)
+            }));
         }
         places.sort_unstable();
         places.dedup();
