@@ -28,6 +28,29 @@ pub enum Command {
     Schema,
     /// Sign a token.
     Token(Token),
+    /// Read failures, one JSON object a line with the keys of SyncFailureInput, and say what each is and what to do.
+    Classify(Classify),
+}
+
+#[derive(Args)]
+pub struct Classify {
+    /// The file; standard input when left out.
+    pub file: Option<PathBuf>,
+    /// The language of the advice.
+    #[arg(long, value_enum, default_value_t = Locale::En)]
+    pub locale: Locale,
+    /// Print one JSON object a cause instead of words for people.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A language of our own texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Locale {
+    /// English.
+    En,
+    /// German.
+    De,
 }
 
 #[derive(Args)]

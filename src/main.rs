@@ -1,6 +1,7 @@
 //! The program: one role per subcommand.
 
 mod cli;
+mod explain;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -77,7 +78,7 @@ fn log(for_people: bool, traces: Option<&SdkTracerProvider>) {
 }
 
 /// Prints; a reader who has seen enough and went away (`| head`) is no error.
-fn show(text: &str) {
+pub(crate) fn show(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
@@ -101,6 +102,7 @@ async fn run(command: Command) -> Result<(), String> {
             show(include_str!("../schema.graphql"));
             Ok(())
         }
+        Command::Classify(options) => explain::run(options),
         Command::Token(token) => {
             let expires_at = Utc::now() + token.ttl;
             let secret = token.secret.needed()?;

@@ -5,6 +5,7 @@
 
 mod details;
 mod facts;
+pub mod guide;
 mod hubspot;
 mod normalise;
 mod provider_error;

@@ -22,14 +22,16 @@ pub enum Language {
     De,
 }
 
+/// A text in every language.
 #[derive(Deserialize)]
-struct Text {
+#[serde(deny_unknown_fields)]
+pub(super) struct Text {
     en: String,
     de: String,
 }
 
 impl Text {
-    fn of(&self, language: Language) -> &str {
+    pub(super) fn of(&self, language: Language) -> &str {
         match language {
             Language::En => &self.en,
             Language::De => &self.de,

@@ -51,7 +51,7 @@ both! {
         server.data(&engine(), report, json!({ "input": { "salesforceInstanceUrl": "https://example.my.salesforce.com/" } })).await;
         let after = server.read(record, json!({})).await;
         let node = &after["portal"]["syncErrors"]["nodes"][0]["affectedRecords"]["nodes"][0];
-        assert_eq!(node["salesforceRecord"]["url"], "https://example.my.salesforce.com/0035e000003GcMxAAK");
+        assert_eq!(node["salesforceRecord"]["url"], "https://example.my.salesforce.com/lightning/r/Contact/0035e000003GcMxAAK/view");
         let again = server.read("query ($id: ID!) { node(id: $id) { id ... on AffectedRecord { attemptCount syncError { type } } } }", json!({ "id": node["id"] })).await;
         assert_eq!(again["node"], json!({ "id": node["id"], "attemptCount": 1, "syncError": { "type": "VALUE_ALREADY_IN_USE" } }));
         server.succeed(json!([{ "hubspotRecord": { "recordId": "51" } }])).await;

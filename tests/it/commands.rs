@@ -99,6 +99,64 @@ fn token_signs() {
     }
 }
 
+/// Failures by the line, without a server: what each is and what to do; what cannot be read is told by its number.
+#[test]
+fn classify_explains() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("failures.ndjson");
+    let long = format!("{{\"message\":\"{}\"}}", "x".repeat(70_000));
+    let lines = [
+        r#"{"code":"STRING_TOO_LONG","message":"Title: data value too large: x (max length=40)","fields":["Title"],"salesforceRecord":{"objectType":"Contact"}}"#,
+        "",
+        "nonsense",
+        long.as_str(),
+        r#"{"direction":"SALESFORCE_TO_HUBSPOT","raw":"[{\"errorCode\":\"UNABLE_TO_LOCK_ROW\",\"message\":\"locked\"},{\"errorCode\":\"NEVER_HEARD_OF\",\"message\":\"new\"}]","system":"SALESFORCE"}"#,
+    ];
+    std::fs::write(&path, lines.join("\n")).expect("a file");
+    let path = path.to_str().expect("a path");
+    let told = output(&["classify", path]);
+    let (words, refused) = (text(&told.stdout), text(&told.stderr));
+    assert!(!told.status.success());
+    for part in [
+        "line 1: Value too long (Contact: Title)",
+        "PROPERTY_VALUES / VALUE_TOO_LONG, by the rule salesforce.too-long",
+        "  1. ",
+        "line 5: ",
+        "OTHER / ROW_LOCKED",
+        "       1  UNKNOWN",
+    ] {
+        assert!(words.contains(part), "{part} is missing in\n{words}");
+    }
+    assert!(
+        refused.contains("line 3: ")
+            && refused.contains("line 4: longer than 65536 bytes")
+            && refused.contains("2 lines were refused"),
+        "{refused}"
+    );
+    let told = output(&["classify", path, "--json", "--locale", "de"]);
+    let causes: Vec<Value> = text(&told.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(
+        (
+            causes.len(),
+            &causes[0]["type"],
+            &causes[0]["line"],
+            &causes[2]["line"]
+        ),
+        (3, &json!("VALUE_TOO_LONG"), &json!(1), &json!(5))
+    );
+    assert!(
+        causes[0]["title"]
+            .as_str()
+            .expect("a title")
+            .starts_with("Wert")
+            && causes[0]["guide"]["steps"][0].is_string(),
+        "{causes:#?}"
+    );
+}
+
 /// A program that is ended when the test is over.
 pub struct Running(std::process::Child);
 

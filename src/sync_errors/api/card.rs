@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 
+use super::guide::{Place, ResolutionGuide};
 use crate::classify::{SyncErrorCategory, category_meaning, category_title};
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::connection::Connection;
@@ -73,6 +74,14 @@ impl CategorySummary {
         #[graphql(desc = "The language; the portal's when left out.")] locale: Option<Locale>,
     ) -> String {
         category_meaning(self.name, locale.unwrap_or(self.row.portal.locale))
+    }
+
+    /// What to do about errors of the card in general; each error has its own advice.
+    async fn guide(
+        &self,
+        #[graphql(desc = "The language; the portal's when left out.")] locale: Option<Locale>,
+    ) -> ResolutionGuide {
+        Place::of(&self.row, locale).guide_of_type(self.name.catch_all())
     }
 
     /// Number of errors that are not resolved: the `totalCount` of this card's list.

@@ -5,6 +5,7 @@ mod details;
 mod error;
 mod event;
 mod failure;
+mod guide;
 mod inputs;
 mod mutations;
 mod plain;

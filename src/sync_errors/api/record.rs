@@ -7,6 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::SyncError;
+use super::guide::is_api_name;
 use crate::classify::{self, RelatedRecord, System};
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
@@ -53,6 +54,31 @@ impl Links {
         }
     }
 
+    pub(super) fn hub_id(&self) -> i64 {
+        self.hub_id
+    }
+
+    pub(super) fn hubspot_app_url(&self) -> &str {
+        &self.hubspot_app_url
+    }
+
+    pub(super) fn salesforce_instance_url(&self) -> Option<&str> {
+        self.salesforce_instance_url.as_deref()
+    }
+
+    /// What stands for an object in the paths of HubSpot's app; none for a name that is not known.
+    pub(super) fn hubspot_type_id(object_type: &str) -> Option<&str> {
+        let known = HUBSPOT_TYPE_IDS
+            .iter()
+            .find(|(name, _)| *name == object_type);
+        let is_custom = object_type
+            .strip_prefix("2-")
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
+        known
+            .map(|(_, id)| *id)
+            .or(is_custom.then_some(object_type))
+    }
+
     /// The record's page; none where the base URL, the id or HubSpot's type is not known.
     fn url(&self, system: System, object_type: Option<&str>, id: Option<&str>) -> Option<Url> {
         // An id is a provider's text: only what can be one becomes part of a link.
@@ -60,20 +86,16 @@ impl Links {
             !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         })?;
         match system {
-            System::Salesforce => Some(Url(format!(
-                "{}/{id}",
-                self.salesforce_instance_url.as_deref()?
-            ))),
+            System::Salesforce => {
+                let instance = self.salesforce_instance_url.as_deref()?;
+                // Without its object the org finds the record too, by a redirect.
+                Some(Url(match object_type.filter(|name| is_api_name(name)) {
+                    Some(name) => format!("{instance}/lightning/r/{name}/{id}/view"),
+                    None => format!("{instance}/{id}"),
+                }))
+            }
             System::Hubspot => {
-                let object_type = object_type?;
-                let type_id = HUBSPOT_TYPE_IDS
-                    .iter()
-                    .find(|(name, _)| *name == object_type)
-                    .map(|(_, id)| *id);
-                let is_custom = object_type
-                    .strip_prefix("2-")
-                    .is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
-                let type_id = type_id.or(is_custom.then_some(object_type))?;
+                let type_id = Self::hubspot_type_id(object_type?)?;
                 Some(Url(format!(
                     "{}/contacts/{}/record/{type_id}/{id}",
                     self.hubspot_app_url, self.hub_id

@@ -19,6 +19,7 @@ use crate::sync_errors::SyncErrorStatus;
 use crate::sync_errors::api::AffectedRecord;
 use crate::sync_errors::api::details::SyncErrorDetails;
 use crate::sync_errors::api::failure::SyncFailure;
+use crate::sync_errors::api::guide::{Place, ResolutionGuide};
 use crate::sync_errors::api::record::Links;
 use crate::sync_errors::records;
 
@@ -200,6 +201,17 @@ impl SyncError {
         self.samples()
     }
 
+    /// What it means and what to do about it, step by step; names what is at hand.
+    async fn guide(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The language; the portal's when left out.")] locale: Option<Locale>,
+    ) -> Result<ResolutionGuide> {
+        let portal = self.portal_row(Call::of(ctx)?).await?;
+        let place = Place::of(&portal, locale);
+        Ok(place.guide_of(&self.row, &self.stored_details(), &self.samples()))
+    }
+
     /// Why it is on this card.
     async fn classification(&self) -> Classification {
         Classification {
@@ -262,7 +274,6 @@ impl SyncError {
                 Arc::new(OfErrors::one(call, &portal, self.row.id).await?)
             }
         };
-        let seen = (self.row.opened_at, self.row.last_seen_at);
-        Ok(known.plan(self.row.id, seen))
+        Ok(known.plan(self.row.id, self.row.opened_at))
     }
 }
