@@ -78,7 +78,7 @@ async fn drain(load: &Load) {
 async fn check(load: &Load) {
     let query = "{ portal { syncErrors(filter: { categories: [PROPERTY_VALUES] }) { nodes { affectedRecordCount occurrenceCount } } quota { usedLast24Hours } } }";
     let data = load.ask(&manager(), query, Value::Null).await;
-    let facts = load.facts();
+    let facts = std::mem::take(&mut *load.facts());
     let reported =
         json!({ "affectedRecordCount": facts.reports, "occurrenceCount": facts.reports });
     assert_eq!(
