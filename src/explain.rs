@@ -9,6 +9,7 @@ use sync_health::classify::guide::{Facts, guide};
 use sync_health::classify::{Cause, Failure, Language, System, error_title};
 use sync_health::kernel::limits;
 use sync_health::kernel::scalars::enum_name;
+use sync_health::kernel::user_error::UserError;
 use sync_health::sync_errors::report::check_failure;
 use sync_health::sync_errors::report::input::SyncFailureInput;
 
@@ -67,7 +68,7 @@ pub fn run(options: Classify) -> Result<(), String> {
 }
 
 /// The next line without its end, cut a little behind the limit of a line, which then refuses it.
-fn next_line(lines: &mut impl BufRead) -> Result<Option<Vec<u8>>, String> {
+pub fn next_line(lines: &mut impl BufRead) -> Result<Option<Vec<u8>>, String> {
     let most = limits::NDJSON_LINE_BYTES.value as u64 + 1;
     let mut line = Vec::new();
     let read = lines.by_ref().take(most).read_until(b'\n', &mut line);
@@ -104,19 +105,18 @@ fn causes(line: &[u8]) -> Result<(Failure, Vec<Cause>), String> {
     let input: SyncFailureInput =
         serde_json::from_value(value).map_err(|error| error.to_string())?;
     let checked = check_failure(input, chrono::Utc::now().timestamp_micros());
-    let told = |errors: Vec<sync_health::kernel::user_error::UserError>| {
-        let tell = |error: &sync_health::kernel::user_error::UserError| {
-            let field = error.field.as_deref().unwrap_or_default();
-            format!(
-                "{}: {}",
-                field.get(1..).unwrap_or_default().join("."),
-                error.message
-            )
-        };
-        errors.iter().map(tell).collect::<Vec<_>>().join("; ")
-    };
-    let checked = checked.map_err(told)?;
+    let checked = checked.map_err(|errors| reasons(&errors))?;
     Ok((checked.failure, checked.causes))
+}
+
+/// Why a failure is refused, in one line.
+pub fn reasons(errors: &[UserError]) -> String {
+    let reason = |error: &UserError| {
+        let path = error.field.as_deref().unwrap_or_default();
+        let path = path.get(1..).unwrap_or_default().join(".");
+        format!("{path}: {}", error.message)
+    };
+    errors.iter().map(reason).collect::<Vec<_>>().join("; ")
 }
 
 /// A cause with its words.

@@ -2,6 +2,7 @@
 
 mod cli;
 mod explain;
+mod import;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -103,6 +104,7 @@ async fn run(command: Command) -> Result<(), String> {
             Ok(())
         }
         Command::Classify(options) => explain::run(options),
+        Command::Import(options) => import::run(*options).await,
         Command::Token(token) => {
             let expires_at = Utc::now() + token.ttl;
             let secret = token.secret.needed()?;
@@ -172,7 +174,7 @@ async fn bind(listen: &str) -> Result<TcpListener, String> {
 }
 
 /// For the person at the terminal: here, and only here, our own errors are shown as they are.
-fn text(error: Error) -> String {
+pub(crate) fn text(error: Error) -> String {
     match error {
         Error::Database(error) => format!("database: {error}"),
         Error::Internal(text) => text,

@@ -8,7 +8,7 @@ use crate::harness::eventually;
 
 const SECRET: &str = "a secret of the tests, 32 bytes or more";
 
-fn command(arguments: &[&str]) -> Command {
+pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sync-health"));
     command.args(arguments).env_clear().stdin(Stdio::null());
     command
@@ -18,7 +18,7 @@ fn output(arguments: &[&str]) -> Output {
     command(arguments).output().expect("a program that runs")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -19,6 +19,7 @@ mod guides;
 mod house;
 mod http;
 mod identity;
+mod imports;
 mod life;
 mod limits;
 mod lists;

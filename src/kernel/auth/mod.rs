@@ -101,6 +101,17 @@ impl Scope<Report> {
     }
 }
 
+impl Scope<Report> {
+    /// The authority of whoever has the database itself: a command on it. It names its portal, as a token would.
+    pub fn of_operator(hub_id: i64) -> Self {
+        Self {
+            subject: "import".into(),
+            named: true,
+            ..Self::of_server(hub_id)
+        }
+    }
+}
+
 impl Scope<Manage> {
     /// Managing includes reading.
     pub fn reading(&self) -> Scope<Read> {
