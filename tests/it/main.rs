@@ -37,6 +37,7 @@ mod resync_corners;
 mod resync_live;
 mod resync_pages;
 mod retries;
+mod shapes;
 mod streams;
 mod tenancy;
 mod throttle;

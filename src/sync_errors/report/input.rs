@@ -28,7 +28,7 @@ pub struct SyncFailureInput {
     /// The provider's code, for example "STRING_TOO_LONG", at most 255 characters.
     #[serde(default)]
     pub code: Option<String>,
-    /// The provider's text, at most 16,000 characters. Needed unless `code` or `raw` is given. JSON of the provider is
+    /// The provider's text, at most 16,000 characters. Without it, `code` and `raw` the error is UNKNOWN. JSON of the provider is
     /// read too: a list of errors becomes one cause each, at most 10.
     #[serde(default)]
     pub message: Option<String>,
