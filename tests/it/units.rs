@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use sync_health::classify::{Failure, Record, SyncDirection, System, classify, salesforce_id_18};
 use sync_health::kernel::global_id::{GlobalId, Kind};
+use sync_health::kernel::page::{Cursor, Page};
+use sync_health::kernel::progress::Position;
 use sync_health::kernel::text;
 
 fn failure(
@@ -108,6 +110,18 @@ proptest! {
         let id = GlobalId::encode(Kind::AffectedRecord, hub_id, &key);
         prop_assert_eq!(GlobalId::decode(&id), Some(GlobalId { kind: Kind::AffectedRecord, hub_id, key }));
         let _ = GlobalId::decode(&text);
+    }
+
+    /// A cursor of the feed and one of a list lead back to where they were given out; any other text leads nowhere.
+    #[test]
+    fn cursors(epoch in any::<i64>(), sequence in any::<i64>(), order in any::<u8>(), id in any::<u128>(), text in ".{0,80}") {
+        let position = Position { epoch, sequence };
+        prop_assert_eq!(Position::decode(&position.encode()), Some(position));
+        let cursor = Cursor { order, value: sequence, id: uuid::Uuid::from_u128(id) };
+        let page = Page::forwards(Some(1), Some(&cursor.encode()), order);
+        prop_assert_eq!(page.ok().and_then(|page| page.after), Some(cursor));
+        prop_assert!(Page::forwards(Some(1), Some(&cursor.encode()), order.wrapping_add(1)).is_err());
+        prop_assert!(Position::decode(&text).is_none() && Page::forwards(Some(1), Some(&text), order).is_err());
     }
 
     /// Cutting and folding any text.
