@@ -2,6 +2,8 @@
 
 use async_graphql::{Enum, SimpleObject};
 
+use crate::kernel::limits::Limit;
+
 /// Why something was refused, for machines. New codes may come: keep a default branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum UserErrorCode {
@@ -82,6 +84,19 @@ impl UserError {
             &["hubId"],
             "No portal with this Hub ID exists in the portals that the token names.",
         )
+    }
+
+    /// Refuses an empty list of the input and one above a limit.
+    pub fn of_count(count: usize, list: &str, limit: Limit) -> Option<Self> {
+        let message = match count {
+            0 => format!("{list} is empty: send at least one."),
+            count if count > limit.value => format!(
+                "At most {} {list} in one call ({}): send the rest in further ones.",
+                limit.value, limit.name
+            ),
+            _ => return None,
+        };
+        Some(Self::new(UserErrorCode::TooMany, &[list], message))
     }
 
     /// An idempotency key stands for one request.

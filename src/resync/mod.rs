@@ -23,7 +23,7 @@ mod sweep;
 mod tables;
 
 use async_graphql::Enum;
-use sea_orm::{DeriveActiveEnum, EnumIter};
+use sea_orm::{DbBackend, DeriveActiveEnum, EnumIter};
 use uuid::Uuid;
 
 pub use live::ResyncSubscription;
@@ -32,6 +32,14 @@ pub use sweep::sweep;
 
 /// The batch of a portal's automatic retries.
 const AUTOMATIC: Uuid = Uuid::nil();
+
+/// The same as SQL writes it.
+fn automatic_sql(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "'00000000-0000-0000-0000-000000000000'",
+        _ => "x'00000000000000000000000000000000'",
+    }
+}
 
 /// How many errors of a filter a batch takes on at a time.
 const REACHED_AT_ONCE: usize = 100;

@@ -18,7 +18,7 @@ use crate::resync::board::{Board, Part, unfinished};
 use crate::resync::lease::return_expired;
 use crate::resync::reach::{reach_next, take_on};
 use crate::resync::tables::{resync_batches, resync_items, resync_results};
-use crate::resync::{AUTOMATIC, REACHED_AT_ONCE, Settled, Stage, retry};
+use crate::resync::{AUTOMATIC, REACHED_AT_ONCE, Settled, Stage, automatic_sql, retry};
 use crate::sync_errors::report::attempts::Attempts;
 
 /// Looks after the resyncs of all portals, for ever.
@@ -59,12 +59,8 @@ const UNREACHED: &str = "FROM resync_batches AS b WHERE b.waiting_count > 0 AND 
     AND b.claimed_count = 0 AND b.filter IS NOT NULL";
 
 fn statement(backend: DbBackend, select: &str, from: &str, now: Micros) -> Statement {
-    let nil = match backend {
-        DbBackend::Postgres => "'00000000-0000-0000-0000-000000000000'",
-        _ => "x'00000000000000000000000000000000'",
-    };
     let sql = format!("{select} {from}")
-        .replace("{nil}", nil)
+        .replace("{nil}", automatic_sql(backend))
         .replace("{opened}", &(now - retry::FIRST_DELAY).to_string())
         .replace("{now}", &now.to_string());
     Statement::from_string(backend, sql)

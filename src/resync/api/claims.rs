@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use super::ResyncItem;
-use super::item::{by_portal, check_list, lost, unknown};
+use super::item::{by_portal, lost, unknown};
 use crate::kernel::auth::{Portals, Report, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::clock::{Micros, SECOND};
@@ -138,8 +138,8 @@ impl ResyncClaimMutations {
         let call = Call::of(ctx)?;
         call.viewer.require::<Report>()?;
         let seconds = input.lease_seconds.unwrap_or(300);
-        let checked = check_list(input.item_ids.len(), "itemIds", limits::CLAIMED_ITEMS);
-        if let Err(error) = checked.and_then(|()| check_lease(seconds)) {
+        let refused = UserError::of_count(input.item_ids.len(), "itemIds", limits::CLAIMED_ITEMS);
+        if let Some(error) = refused.or(check_lease(seconds).err()) {
             let user_errors = vec![error];
             return Ok(RenewResyncItemsPayload {
                 user_errors,

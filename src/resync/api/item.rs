@@ -10,7 +10,6 @@ use crate::kernel::auth::{Report, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
-use crate::kernel::limits::Limit;
 use crate::kernel::scalars::Instant;
 use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::resync::claim::Work;
@@ -110,19 +109,6 @@ pub(super) fn by_portal<'a>(
         }
     }
     Ok(scoped)
-}
-
-/// Refuses an empty list and one above the limit.
-pub(super) fn check_list(count: usize, list: &str, limit: Limit) -> Result<(), UserError> {
-    let message = match count {
-        0 => format!("{list} is empty: send at least one."),
-        count if count > limit.value => format!(
-            "At most {} {list} in one call ({}): send the rest in further ones.",
-            limit.value, limit.name
-        ),
-        _ => return Ok(()),
-    };
-    Err(UserError::new(UserErrorCode::TooMany, &[list], message))
 }
 
 pub(super) fn lost(path: &[&str]) -> UserError {

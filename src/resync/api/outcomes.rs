@@ -6,7 +6,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::item::{Placed, by_portal, check_list, claimed_item, lost, unknown};
+use super::item::{Placed, by_portal, claimed_item, lost, unknown};
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::clock::Micros;
@@ -92,7 +92,7 @@ impl ResyncOutcomeMutations {
         let call = Call::of(ctx)?;
         call.viewer.require::<Report>()?;
         let limit = limits::REPORT_ELEMENTS;
-        if let Err(error) = check_list(input.outcomes.len(), "outcomes", limit) {
+        if let Some(error) = UserError::of_count(input.outcomes.len(), "outcomes", limit) {
             let user_errors = vec![error];
             return Ok(ReportResyncOutcomesPayload {
                 user_errors,

@@ -8,7 +8,7 @@ use crate::kernel::auth::{Report, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
-use crate::kernel::user_error::{UserError, UserErrorCode};
+use crate::kernel::user_error::UserError;
 use crate::portals::scope_of;
 use crate::sync_errors::report::input::{SyncFailureInput, SyncSuccessInput};
 use crate::sync_errors::report::{self, CheckedFailure, FailureAnswer};
@@ -104,7 +104,9 @@ impl ReportMutations {
                 ..Default::default()
             });
         };
-        if let Some(error) = wrong_number(input.failures.len(), "failures") {
+        if let Some(error) =
+            UserError::of_count(input.failures.len(), "failures", limits::REPORT_ELEMENTS)
+        {
             return Ok(ReportSyncFailuresPayload {
                 user_errors: vec![error],
                 ..Default::default()
@@ -141,7 +143,9 @@ impl ReportMutations {
         let Some(scope) = scope_of::<Report>(call, input.hub_id.as_ref())? else {
             return refused(vec![UserError::unknown_portal()]);
         };
-        if let Some(error) = wrong_number(input.successes.len(), "successes") {
+        if let Some(error) =
+            UserError::of_count(input.successes.len(), "successes", limits::REPORT_ELEMENTS)
+        {
             return refused(vec![error]);
         }
         let now = call.now();
@@ -238,18 +242,4 @@ async fn report_failures(
 
 fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-/// Refuses an empty list and one above the limit.
-fn wrong_number(count: usize, list: &str) -> Option<UserError> {
-    let limit = limits::REPORT_ELEMENTS;
-    let message = match count {
-        0 => format!("{list} is empty: send at least one."),
-        count if count > limit.value => format!(
-            "At most {} {list} in one call ({}): send the rest in further ones.",
-            limit.value, limit.name
-        ),
-        _ => return None,
-    };
-    Some(UserError::new(UserErrorCode::TooMany, &[list], message))
 }

@@ -4,19 +4,22 @@
 //! growing pauses, a limited number of times; then the items go back to who asks. No transaction is held during a call;
 //! a server that dies leaves a delivery that another one repeats.
 
+mod row;
+
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sea_orm::{DbBackend, EntityTrait, FromQueryResult, Statement};
-use serde::{Deserialize, Serialize};
+use sea_orm::{FromQueryResult, Statement};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use url::Url;
 use uuid::Uuid;
 
+use row::{Pushed, begin, give_back, keep_leased, pause, save};
+
 use crate::kernel::auth::{Report, Scope};
-use crate::kernel::bulk;
 use crate::kernel::clock::{Micros, SECOND};
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
@@ -24,11 +27,10 @@ use crate::kernel::limits;
 use crate::kernel::scalars::Instant;
 use crate::kernel::wake::ANY_PORTAL;
 use crate::kernel::webhook::Message;
-use crate::portals::{Change, PortalRow, find_in};
+use crate::portals::{PortalRow, find_in};
 use crate::resync::api::{self, ResyncItem};
+use crate::resync::automatic_sql;
 use crate::resync::claim::{self, Order};
-use crate::resync::lease::{self, ClaimedItem, Renewed};
-use crate::resync::outcome::{self, Answer, Outcome};
 use crate::resync::tables::resync_pushes;
 use crate::sync_errors::api::Links;
 
@@ -92,10 +94,7 @@ async fn due(env: &Env) -> Result<Vec<i64>> {
         hub_id: i64,
     }
     let snapshot = env.db.moving();
-    let nil = match snapshot.backend() {
-        DbBackend::Postgres => "'00000000-0000-0000-0000-000000000000'",
-        _ => "x'00000000000000000000000000000000'",
-    };
+    let nil = automatic_sql(snapshot.backend());
     let sql = format!(
         "SELECT p.hub_id FROM portals AS p LEFT JOIN resync_pushes AS d ON d.hub_id = p.hub_id \
          WHERE p.resync_webhook_url IS NOT NULL AND (d.hub_id IS NULL OR d.next_at <= {} OR d.url <> p.resync_webhook_url) \
@@ -108,22 +107,6 @@ async fn due(env: &Env) -> Result<Vec<i64>> {
         .all_raw(Statement::from_string(snapshot.backend(), sql))
         .await?;
     Ok(rows.into_iter().map(|portal| portal.hub_id).collect())
-}
-
-/// What a message holds, and what is known of its items.
-#[derive(Serialize, Deserialize, Clone, Copy)]
-struct Pushed {
-    id: Uuid,
-    attempt: i32,
-}
-
-impl From<Pushed> for ClaimedItem {
-    fn from(pushed: Pushed) -> Self {
-        Self {
-            id: pushed.id,
-            attempt: pushed.attempt,
-        }
-    }
 }
 
 /// Delivers the message that is under way, or the next one.
@@ -147,73 +130,6 @@ async fn deliver(env: &Env, hub_id: i64) -> Result<()> {
     };
     let sent = send(env, &portal, &row).await;
     end(env, &scope, row, sent).await
-}
-
-/// Takes the portal's delivery for this server, unless another one has it. A message whose items are others' by now is
-/// dropped.
-async fn begin(
-    env: &Env,
-    scope: &Scope<Report>,
-    url: &str,
-) -> Result<Option<resync_pushes::Model>> {
-    let Some(change) = Change::begin(env, scope).await? else {
-        return Ok(None);
-    };
-    let stored = resync_pushes::Entity::find_by_id(scope.hub_id())
-        .one(change.transaction())
-        .await?;
-    let mut row = stored.unwrap_or_else(|| resync_pushes::Model::none(scope.hub_id()));
-    if row.url.as_deref() != Some(url) {
-        (row.url, row.next_at) = (Some(url.to_owned()), 0);
-        (row.attempt_count, row.last_error) = (0, None);
-    }
-    if row.next_at > change.now {
-        return Ok(None);
-    }
-    row.next_at = change.now + BUSY;
-    write(&change, &row).await?;
-    change.commit().await?;
-    if row.body.is_some() && !keep_leased(env, scope, &row, LEASE).await? {
-        (row.message_id, row.body, row.item_ids) = (None, None, None);
-        row.attempt_count = 0;
-    }
-    Ok(Some(row))
-}
-
-/// Keeps the items of a message leased to its address; answers whether any still is.
-async fn keep_leased(
-    env: &Env,
-    scope: &Scope<Report>,
-    row: &resync_pushes::Model,
-    lease: Micros,
-) -> Result<bool> {
-    let claimed: Vec<ClaimedItem> = row.items().into_iter().map(Into::into).collect();
-    let kept = lease::renew(env, scope, &claimed, lease).await?;
-    let is_kept = |renewed: &Renewed| matches!(renewed, Renewed::Until(_));
-    Ok(kept.is_some_and(|kept| kept.iter().any(is_kept)))
-}
-
-async fn write(change: &Change, row: &resync_pushes::Model) -> Result<()> {
-    bulk::upsert::<resync_pushes::Entity>(change.transaction(), [row]).await
-}
-
-/// Writes what became of a message, unless another server has begun another one meanwhile.
-async fn save(
-    env: &Env,
-    scope: &Scope<Report>,
-    (row, begun): (&resync_pushes::Model, Option<Uuid>),
-) -> Result<()> {
-    let Some(change) = Change::begin(env, scope).await? else {
-        return Ok(());
-    };
-    let stored = resync_pushes::Entity::find_by_id(scope.hub_id())
-        .one(change.transaction())
-        .await?;
-    if stored.is_none_or(|stored| stored.message_id == begun) {
-        write(&change, row).await?;
-        change.commit().await?;
-    }
-    Ok(())
 }
 
 /// Claims items as an engine would, and makes a message of them.
@@ -344,43 +260,4 @@ async fn end(
         }
     }
     save(env, scope, (&row, begun)).await
-}
-
-/// Three times as long after each failure, and up to half of it more, so that addresses are not all called at once.
-fn pause(attempt_count: i32, message_id: Option<Uuid>) -> Micros {
-    let exponent = u32::try_from(attempt_count - 1).unwrap_or(0).min(10);
-    let pause = FIRST_PAUSE
-        .saturating_mul(3_i64.pow(exponent))
-        .min(LAST_PAUSE);
-    let random = message_id.map_or(0, |id| i64::from(id.as_bytes()[15]));
-    pause + pause * random / 512
-}
-
-async fn give_back(env: &Env, scope: &Scope<Report>, row: &resync_pushes::Model) -> Result<()> {
-    let returned = row.items().into_iter().map(|item| Answer {
-        item: item.into(),
-        outcome: Outcome::Returned,
-    });
-    outcome::report(env, scope, returned.collect()).await?;
-    Ok(())
-}
-
-impl resync_pushes::Model {
-    fn none(hub_id: i64) -> Self {
-        Self {
-            hub_id,
-            url: None,
-            next_at: 0,
-            message_id: None,
-            body: None,
-            item_ids: None,
-            attempt_count: 0,
-            last_error: None,
-        }
-    }
-
-    fn items(&self) -> Vec<Pushed> {
-        let ids = self.item_ids.as_deref().unwrap_or("[]");
-        serde_json::from_str(ids).unwrap_or_default()
-    }
 }
