@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sync_health::classify::guide::{Facts, guide};
 use sync_health::classify::{Cause, Failure, Language, System, error_title};
 use sync_health::kernel::limits;
@@ -81,21 +81,29 @@ pub fn next_line(lines: &mut impl BufRead) -> Result<Option<Vec<u8>>, String> {
     Ok(Some(line))
 }
 
-/// A failure for trying needs no record and no direction.
-fn causes(line: &[u8]) -> Result<(Failure, Vec<Cause>), String> {
+/// The keys of a line of NDJSON.
+pub fn keys_of(line: &[u8]) -> Result<Map<String, Value>, String> {
     let limit = limits::NDJSON_LINE_BYTES;
     if line.len() > limit.value {
         return Err(format!("longer than {} {}", limit.value, limit.unit));
     }
-    let mut value: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-    let keys = value.as_object_mut().ok_or("not a JSON object")?;
+    match serde_json::from_slice(line) {
+        Ok(Value::Object(keys)) => Ok(keys),
+        Ok(_) => Err("not a JSON object".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A failure for trying needs no record and no direction.
+fn causes(line: &[u8]) -> Result<(Failure, Vec<Cause>), String> {
+    let mut keys = keys_of(line)?;
     keys.entry("direction")
         .or_insert(json!("HUBSPOT_TO_SALESFORCE"));
-    let has_id = |keys: &serde_json::Map<String, Value>, side: &str| {
+    let has_id = |keys: &Map<String, Value>, side: &str| {
         keys.get(side)
             .is_some_and(|record| !record["recordId"].is_null())
     };
-    if !has_id(keys, "hubspotRecord") && !has_id(keys, "salesforceRecord") {
+    if !has_id(&keys, "hubspotRecord") && !has_id(&keys, "salesforceRecord") {
         let record = keys.entry("hubspotRecord").or_insert(json!({}));
         record
             .as_object_mut()
@@ -103,7 +111,7 @@ fn causes(line: &[u8]) -> Result<(Failure, Vec<Cause>), String> {
             .insert("recordId".into(), json!("0"));
     }
     let input: SyncFailureInput =
-        serde_json::from_value(value).map_err(|error| error.to_string())?;
+        serde_json::from_value(Value::Object(keys)).map_err(|error| error.to_string())?;
     let checked = check_failure(input, chrono::Utc::now().timestamp_micros());
     let checked = checked.map_err(|errors| reasons(&errors))?;
     Ok((checked.failure, checked.causes))

@@ -8,10 +8,9 @@ use std::io::{BufRead, Read};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
-use sync_health::kernel::limits;
 
 use crate::cli::Import;
-use crate::explain::next_line;
+use crate::explain::{keys_of, next_line};
 
 /// A row with its number, from 1; why it is none.
 type Row = (u64, Result<Value, String>);
@@ -81,7 +80,7 @@ impl<R: BufRead> Rows<R> {
                 Source::Ndjson(reader) => match next_line(reader)? {
                     None => return Ok(None),
                     Some(line) if line.iter().all(u8::is_ascii_whitespace) => continue,
-                    Some(line) => of_line(&line),
+                    Some(line) => keys_of(&line),
                 },
                 Source::Csv { reader, columns } => {
                     let mut record = csv::StringRecord::new();
@@ -98,18 +97,6 @@ impl<R: BufRead> Rows<R> {
             let row = row.map(|keys| self.defaults.complete(keys));
             return Ok(Some((self.number, row)));
         }
-    }
-}
-
-fn of_line(line: &[u8]) -> Result<Map<String, Value>, String> {
-    let limit = limits::NDJSON_LINE_BYTES;
-    if line.len() > limit.value {
-        return Err(format!("longer than {} {}", limit.value, limit.unit));
-    }
-    match serde_json::from_slice(line) {
-        Ok(Value::Object(keys)) => Ok(keys),
-        Ok(_) => Err("not a JSON object".into()),
-        Err(error) => Err(error.to_string()),
     }
 }
 

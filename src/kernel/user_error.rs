@@ -99,6 +99,20 @@ impl UserError {
         Some(Self::new(UserErrorCode::TooMany, &[list], message))
     }
 
+    /// More calls than a portal's limits ever hold.
+    pub fn above_allocation(most: i64, key: &str) -> Self {
+        let message = format!("At most {most} calls fit into the portal's limits. Ask for less.");
+        Self::new(UserErrorCode::OutOfRange, &[key], message)
+    }
+
+    /// Refuses a number outside of what a limit allows, from a least one on.
+    pub fn of_range(value: i32, key: &str, (least, limit): (i32, Limit)) -> Option<Self> {
+        let most = i32::try_from(limit.value).unwrap_or(i32::MAX);
+        let message = format!("{least} to {most} {} ({}).", limit.unit, limit.name);
+        let is_outside = !(least..=most).contains(&value);
+        is_outside.then(|| Self::new(UserErrorCode::OutOfRange, &[key], message))
+    }
+
     /// An idempotency key stands for one request.
     pub fn idempotency_key_reused() -> Self {
         let message = "This idempotencyKey belongs to another request: use a new one.";

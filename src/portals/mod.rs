@@ -25,7 +25,7 @@ use crate::kernel::limits;
 use crate::kernel::progress::Position;
 use crate::kernel::user_error::{UserError, UserErrorCode};
 pub use change::Change;
-pub use settings::check_length;
+pub use settings::{check_key, check_length};
 pub use state::PortalEventKind;
 pub use store::{CategoryCounters, PortalRow, exists, find, find_in, positions};
 pub use tables::category_counters;

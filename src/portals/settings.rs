@@ -68,6 +68,15 @@ pub fn check_length(text: &str, key: &'static str, limit: limits::Limit) -> Resu
     ))
 }
 
+/// A name that an engine gives to a request or report of its own: not empty, not too long.
+pub fn check_key(text: &str, key: &'static str) -> Result<(), UserError> {
+    if text.is_empty() {
+        let message = "At least one character is needed.";
+        return Err(UserError::new(UserErrorCode::Required, &[key], message));
+    }
+    check_length(text, key, limits::NAME_CHARACTERS)
+}
+
 /// What differs between two states of the settings, named as in the contract.
 pub(super) fn differences(old: &portals::Model, new: &portals::Model) -> Vec<Told> {
     let locale = |locale: Locale| Some(enum_name(locale).to_owned());

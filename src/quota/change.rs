@@ -9,7 +9,7 @@ use crate::kernel::error::Result;
 use crate::kernel::keys::key_of;
 use crate::kernel::limits;
 use crate::kernel::user_error::{UserError, UserErrorCode};
-use crate::portals::{Change, PortalEventKind, check_length, check_occurred_at, find_in};
+use crate::portals::{Change, PortalEventKind, check_key, check_occurred_at, find_in};
 use crate::quota::api::{Quota, ReportApiUsageInput};
 use crate::quota::limit_info::{self, LimitInfo};
 use crate::quota::store::{self, Facts, reservations};
@@ -109,7 +109,7 @@ pub(super) async fn report(
 }
 
 fn check_report(input: &ReportApiUsageInput, now: Micros) -> Result<Option<LimitInfo>, UserError> {
-    check_name(&input.report_id, "reportId")?;
+    check_key(&input.report_id, "reportId")?;
     check_calls(input.calls, 0)?;
     if let Some(at) = input.occurred_at {
         check_occurred_at(at.0, now)?;
@@ -128,27 +128,7 @@ fn check_report(input: &ReportApiUsageInput, now: Micros) -> Result<Option<Limit
 }
 
 pub(super) fn check_calls(calls: i32, least: i32) -> Result<(), UserError> {
-    let limit = limits::API_CALLS;
-    if (least..=limit.value as i32).contains(&calls) {
-        return Ok(());
-    }
-    let message = format!(
-        "{least} to {} {} ({}).",
-        limit.value, limit.unit, limit.name
-    );
-    Err(UserError::new(
-        UserErrorCode::OutOfRange,
-        &["calls"],
-        message,
-    ))
-}
-
-pub(super) fn check_name(name: &str, key: &'static str) -> Result<(), UserError> {
-    if name.is_empty() {
-        let message = "At least one character is needed.";
-        return Err(UserError::new(UserErrorCode::Required, &[key], message));
-    }
-    check_length(name, key, limits::NAME_CHARACTERS)
+    UserError::of_range(calls, "calls", (least, limits::API_CALLS)).map_or(Ok(()), Err)
 }
 
 /// Tells in the feed when the state is another than was told.

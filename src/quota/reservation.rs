@@ -10,11 +10,11 @@ use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::keys::key_of;
 use crate::kernel::limits;
-use crate::kernel::user_error::{UserError, UserErrorCode};
-use crate::portals::Change;
+use crate::kernel::user_error::UserError;
+use crate::portals::{Change, check_key};
 use crate::quota::ApiCallPurpose;
 use crate::quota::api::{ApiCallReservation, ReserveApiCallsInput};
-use crate::quota::change::{check_calls, check_name, tell_state};
+use crate::quota::change::{check_calls, tell_state};
 use crate::quota::store::{self, Facts, reservations};
 use crate::quota::tables::api_reservations;
 
@@ -122,9 +122,7 @@ pub(super) async fn reserve(
     let room = Room::of(&change).await?;
     let wanted = (i64::from(input.calls), input.purpose);
     if let Some(most) = room.most(input.purpose).filter(|most| wanted.0 > *most) {
-        let message = format!("At most {most} calls fit into the portal's limits. Ask for less.");
-        let code = UserErrorCode::OutOfRange;
-        return Ok(Err(UserError::new(code, &["calls"], message)));
+        return Ok(Err(UserError::above_allocation(most, "calls")));
     }
     if room
         .calls(input.purpose)
@@ -149,7 +147,7 @@ pub(super) async fn reserve(
 fn check_reserve(input: &ReserveApiCallsInput) -> Result<(), UserError> {
     check_calls(input.calls, 1)?;
     match &input.idempotency_key {
-        Some(key) => check_name(key, "idempotencyKey"),
+        Some(key) => check_key(key, "idempotencyKey"),
         None => Ok(()),
     }
 }

@@ -172,18 +172,18 @@ async fn automatic_items(
     Ok(present.filter(|item| item.settled_at.is_none()).collect())
 }
 
-/// Reaches the next errors that match a batch's filter. Answers whether there may be more.
+/// Reaches the next errors that match a batch's filter.
 pub(super) async fn reach_next<R: Right>(
     change: &Change,
     scope: &Scope<R>,
     (board, attempts): (&mut Board, &mut Attempts),
     batch_id: Uuid,
-) -> Result<bool> {
+) -> Result<()> {
     let batch = board.batches.get(&batch_id);
     let Some((filter, after)) =
         batch.and_then(|batch| Some((batch.filter.clone()?, batch.reached_through)))
     else {
-        return Ok(false);
+        return Ok(());
     };
     // One more tells whether these are the last.
     let range = (after.unwrap_or(Uuid::nil()), batch_id, REACHED_AT_ONCE + 1);
@@ -220,7 +220,7 @@ pub(super) async fn reach_next<R: Right>(
             batch.filter = None;
         }
     }
-    Ok(!is_last)
+    Ok(())
 }
 
 /// Whether a batch tries the records of an error at present; its unfinished results were loaded.

@@ -232,6 +232,26 @@ both! {
 
 both! {
     configure = |config| config.allows_private_webhooks = true;
+    /// A message whose items are anybody's by now is not sent any more: the next one is, and all goes well again.
+    async fn outdated(server) {
+        let (receiver, url) = Receiver::start().await;
+        configure(server, json!(url)).await;
+        receiver.answers(500, Value::Null);
+        let ids = errors(server, json!([failure("1", 0, json!({}))])).await;
+        resync(server, json!({ "errorIds": ids })).await;
+        let first = receiver.call(1).await;
+        eventually("a failed call", async || (webhook(server).await["failedAttemptCount"] == 1).then_some(())).await;
+        server.pass(Duration::hours(2));
+        let second = receiver.call(2).await;
+        assert_ne!(second.header("webhook-id"), first.header("webhook-id"));
+        assert_eq!(second.items()[0]["attempt"], 2);
+        eventually("a good end", async || (webhook(server).await["lastError"] == Value::Null).then_some(())).await;
+        assert_eq!(webhook(server).await["failedAttemptCount"], 0);
+    }
+}
+
+both! {
+    configure = |config| config.allows_private_webhooks = true;
     /// An address that does not answer in time, and one that answers too much.
     async fn slow_and_long(server) {
         let failed = async |why: &str| {

@@ -3,6 +3,7 @@
 use chrono::Duration;
 use serde_json::{Value, json};
 
+use crate::harness::live::Socket;
 use crate::harness::{Server, both, engine, eventually, failure, manager, minute, success};
 use crate::quota::{allocate, used};
 use crate::resync::{answer, batch, claim, counts, items, resync};
@@ -58,6 +59,18 @@ both! {
         // What is not transient has no plan.
         let id = error(server, json!([failure("3", 60, json!({}))])).await;
         assert_eq!(plan(server, &id).await["retry"], Value::Null);
+    }
+}
+
+both! {
+    /// An engine that listens for work is there as one that claims: retries begin, and it is told of them.
+    async fn listening_begins(server) {
+        let id = error(server, json!([locked("1", 55)])).await;
+        let mut socket = Socket::connect(server, &engine()).await;
+        socket.subscribe("1", crate::resync_live::WORK, json!({})).await;
+        eventually("a plan", async || (plan(server, &id).await["retry"]["nextAt"] == minute(65)).then_some(())).await;
+        server.pass(Duration::minutes(5));
+        assert_eq!(socket.data().await["resyncWorkAvailable"], json!({ "hubId": "1001", "waitingCount": 1 }));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::kernel::clock::{Micros, SECOND};
 use crate::kernel::error::Result;
 use crate::kernel::limits::{self, Limit};
 use crate::kernel::scalars::Instant;
-use crate::kernel::user_error::{UserError, UserErrorCode};
+use crate::kernel::user_error::UserError;
 use crate::portals::{find, scope_of};
 use crate::quota::api::ApiCallReservation;
 use crate::resync::claim::{self, Claim, Order};
@@ -193,15 +193,8 @@ fn check_lease(seconds: i32) -> Result<(), UserError> {
     check_range(seconds, "leaseSeconds", (SHORTEST, limits::LEASE_SECONDS))
 }
 
-fn check_range(value: i32, key: &str, (least, limit): (i32, Limit)) -> Result<(), UserError> {
-    if (least..=limit.value as i32).contains(&value) {
-        return Ok(());
-    }
-    let message = format!(
-        "{least} to {} {} ({}).",
-        limit.value, limit.unit, limit.name
-    );
-    Err(UserError::new(UserErrorCode::OutOfRange, &[key], message))
+fn check_range(value: i32, key: &str, range: (i32, Limit)) -> Result<(), UserError> {
+    UserError::of_range(value, key, range).map_or(Ok(()), Err)
 }
 
 /// The token's portals to claim from, the one whose records have waited longest first.

@@ -9,7 +9,7 @@ use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::limits;
 use crate::kernel::user_error::{UserError, UserErrorCode};
-use crate::portals::{check_length, scope_of};
+use crate::portals::{check_key, scope_of};
 use crate::resync::request::{self, ResyncRequestOutcome, Terms};
 use crate::sync_errors::api::{SyncError, SyncErrorFilter};
 
@@ -288,12 +288,7 @@ fn check(terms: &Terms) -> Result<(), UserError> {
         }
     }
     match terms.idempotency_key.as_deref() {
-        Some("") => {
-            let message = "At least one character is needed.";
-            let path = &["idempotencyKey"];
-            Err(UserError::new(UserErrorCode::Required, path, message))
-        }
-        Some(key) => check_length(key, "idempotencyKey", limits::NAME_CHARACTERS),
+        Some(key) => check_key(key, "idempotencyKey"),
         None => Ok(()),
     }
 }

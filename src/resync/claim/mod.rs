@@ -10,7 +10,7 @@ use crate::kernel::call::Call;
 use crate::kernel::clock::Micros;
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
-use crate::kernel::user_error::{UserError, UserErrorCode};
+use crate::kernel::user_error::UserError;
 use crate::portals::{Change, SyncState, find_in};
 use crate::quota::api::ApiCallReservation;
 use crate::quota::{ApiCallPurpose, Room};
@@ -82,11 +82,12 @@ pub(super) async fn claim(
         attempts,
         taken: Vec::new(),
     };
-    if let Err(error) = claiming.check(order).await? {
+    let room = Room::of(&claiming.change).await?;
+    if let Err(error) = check(&room, order) {
         return Ok(Some(Err(error)));
     }
     let claim = claiming
-        .run(order, state == Some(SyncState::Suspended))
+        .run(order, room, state == Some(SyncState::Suspended))
         .await?;
     let Claiming {
         mut change,
@@ -101,32 +102,23 @@ pub(super) async fn claim(
     Ok(Some(Ok(claim)))
 }
 
-impl Claiming<'_> {
-    /// Calls for one item have to fit into the portal's limits.
-    async fn check(&self, order: &Order) -> Result<Result<(), UserError>> {
-        let most = Room::of(&self.change)
-            .await?
-            .most(ApiCallPurpose::NewChange);
-        let calls = i64::from(order.calls_per_item);
-        Ok(match most.filter(|most| calls > *most) {
-            None => Ok(()),
-            Some(most) => {
-                let message =
-                    format!("At most {most} calls fit into the portal's limits. Ask for less.");
-                let code = UserErrorCode::OutOfRange;
-                Err(UserError::new(code, &["callsPerItem"], message))
-            }
-        })
+/// Calls for one item have to fit into the portal's limits.
+fn check(room: &Room, order: &Order) -> Result<(), UserError> {
+    let most = room.most(ApiCallPurpose::NewChange);
+    match most.filter(|most| i64::from(order.calls_per_item) > *most) {
+        None => Ok(()),
+        Some(most) => Err(UserError::above_allocation(most, "callsPerItem")),
     }
+}
 
-    async fn run(&mut self, order: &Order, is_suspended: bool) -> Result<Claim> {
+impl Claiming<'_> {
+    async fn run(&mut self, order: &Order, room: Room, is_suspended: bool) -> Result<Claim> {
         let change = &self.change;
         self.board.load_batches(change, [AUTOMATIC]).await?;
         let automatic = self.board.batches.entry(AUTOMATIC);
         automatic.or_insert_with(|| resync_batches::Model::automatic(change.hub_id(), change.now));
         return_expired(change, &mut self.board).await?;
         let waiting = self.waiting(order.limit).await?;
-        let room = Room::of(&self.change).await?;
         let calls_per_item = i64::from(order.calls_per_item);
         let fits = |purpose| {
             let calls = room.calls(purpose).unwrap_or(i64::MAX);

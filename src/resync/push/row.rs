@@ -56,8 +56,10 @@ pub(super) async fn begin(
     write(&change, &row).await?;
     change.commit().await?;
     if row.body.is_some() && !keep_leased(env, scope, &row, LEASE).await? {
-        (row.message_id, row.body, row.item_ids) = (None, None, None);
-        row.attempt_count = 0;
+        let begun = row.message_id.take();
+        (row.body, row.item_ids) = (None, None);
+        (row.attempt_count, row.last_error) = (0, None);
+        save(env, scope, (&row, begun)).await?;
     }
     Ok(Some(row))
 }
