@@ -4,10 +4,9 @@ use std::path::Path;
 use std::process::Output;
 
 use serde_json::{Value, json};
-use sync_health::kernel::clock::Clock;
 
 use crate::commands::{command, text};
-use crate::harness::{Backend, Server, engine, postgres};
+use crate::harness::{Backend, Server, both, engine, postgres};
 
 /// Runs the command with a file of these lines.
 async fn import(folder: &Path, name: &str, lines: &[&str], arguments: &[&str]) -> Output {
@@ -101,126 +100,126 @@ async fn ndjson_on_postgres() {
     ndjson_twice(&postgres::new_database().await).await;
 }
 
-/// The files that Salesforce's tools leave behind, and any other CSV; to a server, by a token.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn csv_to_a_server() {
-    let server = Server::start_with(Backend::Sqlite, |config| config.clock = Clock::System).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let token = engine();
-    let arguments = [
-        "--url",
-        server.url.as_str(),
-        "--token",
-        token.as_str(),
-        "--object",
-        "Contact",
-    ];
-    let with = |more: &'static [&'static str]| [&arguments[..], more].concat();
-    let bulk = [
-        "\"sf__Id\",\"sf__Error\",Title,HubSpot_Id__c",
-        "\"0035e000003GcMxAAK\",\"STRING_TOO_LONG:Title: data value too large: a very long title (max length=40):Title --\",\"a very long title\",11",
-        "\"\",\"REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --\",\"x\",12",
-    ];
-    let told = import(
-        folder.path(),
-        "bulk.csv",
-        &bulk,
-        &with(&["--record-id-column", "HubSpot_Id__c"]),
-    )
-    .await;
-    assert!(
-        text(&told.stdout).contains("2 recorded, 0 known before, 0 lines refused"),
-        "{told:?}"
-    );
-    let loader = [
-        "ID,TITLE,ERROR",
-        "0035e000003GcMyAAK,x,\"unable to obtain exclusive access to this record or 1 records: 0035e000003GcMyAAK\"",
-    ];
-    let told = import(folder.path(), "error042.csv", &loader, &with(&[])).await;
-    assert!(text(&told.stdout).contains("1 recorded"), "{told:?}");
-    let own = [
-        "Record;Ignored,Problem,Code",
-        "21,INVALID_EMAIL_ADDRESS,\"Email: invalid email address: nobody\"",
-    ];
-    let told = import(
-        folder.path(),
-        "own.csv",
-        &own,
-        &with(&[
-            "--map",
-            "Record;Ignored=hubspotRecord.recordId",
-            "--map",
-            "Problem=code",
-            "--map",
-            "Code=message",
-        ]),
-    )
-    .await;
-    assert!(text(&told.stdout).contains("1  INVALID_EMAIL"), "{told:?}");
-    let data = server.read("{ portal { syncErrors(orderBy: { field: FIRST_SEEN_AT, direction: ASC }) { nodes { type affectedRecords { nodes { hubspotRecord { recordId } salesforceRecord { recordId } } } } } } }", json!({})).await;
-    let errors = data["portal"]["syncErrors"]["nodes"]
-        .as_array()
-        .expect("errors")
-        .clone();
-    let of = |error_type: &str| {
-        errors
-            .iter()
-            .find(|error| error["type"] == error_type)
-            .expect("an error")["affectedRecords"]["nodes"][0]
-            .clone()
-    };
-    assert_eq!(
-        of("VALUE_TOO_LONG"),
-        json!({ "hubspotRecord": { "recordId": "11" }, "salesforceRecord": { "recordId": "0035e000003GcMxAAK" } })
-    );
-    assert_eq!(
-        of("REQUIRED_VALUE_MISSING"),
-        json!({ "hubspotRecord": { "recordId": "12" }, "salesforceRecord": null })
-    );
-    assert_eq!(
-        of("ROW_LOCKED")["salesforceRecord"]["recordId"],
-        "0035e000003GcMyAAK"
-    );
-    for (name, lines, more, why) in [
-        (
-            "a.csv",
-            &["x,y", "1,2"][..],
-            &[][..],
-            "say which is which by --map",
-        ),
-        (
-            "b.csv",
-            &["x,y", "1,2"],
-            &["--map", "z=message"],
-            "the file has no column z",
-        ),
-        (
-            "c.csv",
-            &["x,y", "1,2"],
-            &["--map", "x=nonsense"],
-            "nonsense is none of the keys",
-        ),
-    ] {
-        let refused = import(folder.path(), name, lines, &with(more)).await;
+both! {
+    configure = |config| config.clock = sync_health::kernel::clock::Clock::System;
+    /// The files that Salesforce's tools leave behind, and any other CSV; to a server, by a token.
+    async fn csv_to_a_server(server) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let token = engine();
+        let arguments = [
+            "--url",
+            server.url.as_str(),
+            "--token",
+            token.as_str(),
+            "--object",
+            "Contact",
+        ];
+        let with = |more: &'static [&'static str]| [&arguments[..], more].concat();
+        let bulk = [
+            "\"sf__Id\",\"sf__Error\",Title,HubSpot_Id__c",
+            "\"0035e000003GcMxAAK\",\"STRING_TOO_LONG:Title: data value too large: a very long title (max length=40):Title --\",\"a very long title\",11",
+            "\"\",\"REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --\",\"x\",12",
+        ];
+        let told = import(
+            folder.path(),
+            "bulk.csv",
+            &bulk,
+            &with(&["--record-id-column", "HubSpot_Id__c"]),
+        )
+        .await;
         assert!(
-            !refused.status.success() && text(&refused.stderr).contains(why),
-            "{refused:?}"
+            text(&told.stdout).contains("2 recorded, 0 known before, 0 lines refused"),
+            "{told:?}"
+        );
+        let loader = [
+            "ID,TITLE,ERROR",
+            "0035e000003GcMyAAK,x,\"unable to obtain exclusive access to this record or 1 records: 0035e000003GcMyAAK\"",
+        ];
+        let told = import(folder.path(), "error042.csv", &loader, &with(&[])).await;
+        assert!(text(&told.stdout).contains("1 recorded"), "{told:?}");
+        let own = [
+            "Record;Ignored,Problem,Code",
+            "21,INVALID_EMAIL_ADDRESS,\"Email: invalid email address: nobody\"",
+        ];
+        let told = import(
+            folder.path(),
+            "own.csv",
+            &own,
+            &with(&[
+                "--map",
+                "Record;Ignored=hubspotRecord.recordId",
+                "--map",
+                "Problem=code",
+                "--map",
+                "Code=message",
+            ]),
+        )
+        .await;
+        assert!(text(&told.stdout).contains("1  INVALID_EMAIL"), "{told:?}");
+        let data = server.read("{ portal { syncErrors(orderBy: { field: FIRST_SEEN_AT, direction: ASC }) { nodes { type affectedRecords { nodes { hubspotRecord { recordId } salesforceRecord { recordId } } } } } } }", json!({})).await;
+        let errors = data["portal"]["syncErrors"]["nodes"]
+            .as_array()
+            .expect("errors")
+            .clone();
+        let of = |error_type: &str| {
+            errors
+                .iter()
+                .find(|error| error["type"] == error_type)
+                .expect("an error")["affectedRecords"]["nodes"][0]
+                .clone()
+        };
+        assert_eq!(
+            of("VALUE_TOO_LONG"),
+            json!({ "hubspotRecord": { "recordId": "11" }, "salesforceRecord": { "recordId": "0035e000003GcMxAAK" } })
+        );
+        assert_eq!(
+            of("REQUIRED_VALUE_MISSING"),
+            json!({ "hubspotRecord": { "recordId": "12" }, "salesforceRecord": null })
+        );
+        assert_eq!(
+            of("ROW_LOCKED")["salesforceRecord"]["recordId"],
+            "0035e000003GcMyAAK"
+        );
+        for (name, lines, more, why) in [
+            (
+                "a.csv",
+                &["x,y", "1,2"][..],
+                &[][..],
+                "say which is which by --map",
+            ),
+            (
+                "b.csv",
+                &["x,y", "1,2"],
+                &["--map", "z=message"],
+                "the file has no column z",
+            ),
+            (
+                "c.csv",
+                &["x,y", "1,2"],
+                &["--map", "x=nonsense"],
+                "nonsense is none of the keys",
+            ),
+        ] {
+            let refused = import(folder.path(), name, lines, &with(more)).await;
+            assert!(
+                !refused.status.success() && text(&refused.stderr).contains(why),
+                "{refused:?}"
+            );
+        }
+    }
+}
+
+both! {
+    /// What the server refuses is told by the line too: its clock is months behind the file.
+    async fn refused_by_a_server(server) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let loader = ["ID,ERROR", "0035e000003GcMyAAK,unable to obtain exclusive access to this record"];
+        let to = ["--url", server.url.as_str(), "--token", &engine(), "--object", "Contact"];
+        let told = import(folder.path(), "error042.csv", &loader, &to).await;
+        assert!(
+            text(&told.stderr).contains("line 1: Between 2000-01-01")
+                && text(&told.stdout).contains("0 recorded, 0 known before, 1 lines refused"),
+            "{told:?}"
         );
     }
-    server.finish().await;
-    // What the server refuses is told by the line too: its clock is months behind the file.
-    let behind = Server::start(Backend::Sqlite).await;
-    let told = import(
-        folder.path(),
-        "error042.csv",
-        &loader,
-        &["--url", &behind.url, "--token", &token],
-    )
-    .await;
-    assert!(
-        text(&told.stderr).contains("line 1: Between 2000-01-01")
-            && text(&told.stdout).contains("0 recorded, 0 known before, 1 lines refused"),
-        "{told:?}"
-    );
-    behind.finish().await;
 }
