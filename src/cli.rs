@@ -49,6 +49,13 @@ pub struct Import {
     /// A token for that server, with the scope sync-health:report.
     #[arg(long, env = "SYNC_HEALTH_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// When the failures of rows that do not say happened (RFC 3339). The time of the file when left out: a copy with a
+    /// new date counts as new failures.
+    #[arg(long, value_name = "INSTANT")]
+    pub occurred_at: Option<chrono::DateTime<chrono::Utc>>,
+    /// What separates the columns of a CSV; found out by its first line when left out.
+    #[arg(long, value_parser = parse_delimiter)]
+    pub delimiter: Option<char>,
     /// What a column of a CSV is, for example Problem=message; may be given several times.
     #[arg(long, value_name = "COLUMN=KEY")]
     pub map: Vec<String>,
@@ -298,6 +305,15 @@ impl Serve {
             allows_private_webhooks: self.allow_private_webhooks,
             ..Config::new(self.database.database_url, auth)
         })
+    }
+}
+
+fn parse_delimiter(text: &str) -> Result<char, String> {
+    let text = if text == "\\t" { "\t" } else { text };
+    let mut characters = text.chars();
+    match (characters.next(), characters.next()) {
+        (Some(one), None) if one.is_ascii() && one != '"' => Ok(one),
+        _ => Err("one character is needed, for example ; or \\t".to_owned()),
     }
 }
 

@@ -63,7 +63,15 @@ pub fn run(options: Classify) -> Result<(), String> {
     }
     match refused {
         0 => Ok(()),
-        refused => Err(format!("{refused} lines were refused")),
+        refused => Err(refused_lines(refused)),
+    }
+}
+
+/// How a command ends that has refused lines: not well.
+pub fn refused_lines(count: u64) -> String {
+    match count {
+        1 => "1 line was refused".to_owned(),
+        count => format!("{count} lines were refused"),
     }
 }
 
@@ -88,10 +96,38 @@ pub fn keys_of(line: &[u8]) -> Result<Map<String, Value>, String> {
         return Err(format!("longer than {} {}", limit.value, limit.unit));
     }
     match serde_json::from_slice(line) {
-        Ok(Value::Object(keys)) => Ok(keys),
+        Ok(Value::Object(mut keys)) => {
+            // A raw answer that was not made a text first.
+            if let Some(raw) = keys
+                .get_mut("raw")
+                .filter(|raw| raw.is_object() || raw.is_array())
+            {
+                *raw = json!(raw.to_string());
+            }
+            Ok(keys)
+        }
         Ok(_) => Err("not a JSON object".into()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(format!("not JSON: {}", without_place(&error.to_string()))),
     }
+}
+
+/// The failure that the keys are; the first key that does not fit is named.
+pub fn input_of(keys: Value) -> Result<SyncFailureInput, String> {
+    serde_path_to_error::deserialize(keys).map_err(|error| {
+        let path = error.path().to_string();
+        let why = without_place(&error.inner().to_string()).to_owned();
+        match path.as_str() {
+            "." => why,
+            path => format!("{path}: {why}"),
+        }
+    })
+}
+
+/// A message of JSON without the place in its own text, which is one line of a file.
+fn without_place(message: &str) -> &str {
+    message
+        .rsplit_once(" at line ")
+        .map_or(message, |(message, _)| message)
 }
 
 /// A failure for trying needs no record and no direction.
@@ -110,8 +146,7 @@ fn causes(line: &[u8]) -> Result<(Failure, Vec<Cause>), String> {
             .ok_or("hubspotRecord is not an object")?
             .insert("recordId".into(), json!("0"));
     }
-    let input: SyncFailureInput =
-        serde_json::from_value(Value::Object(keys)).map_err(|error| error.to_string())?;
+    let input = input_of(Value::Object(keys))?;
     let checked = check_failure(input, chrono::Utc::now().timestamp_micros());
     let checked = checked.map_err(|errors| reasons(&errors))?;
     Ok((checked.failure, checked.causes))
@@ -139,8 +174,10 @@ impl<'a> Explained<'a> {
         let object = |system: System| failure.object_type(system);
         let object = object(failure.system).or(object(failure.system.other()));
         let fields = cause.details.field_names(failure.system);
+        let existing = cause.existing_record.as_ref();
         let mut facts = Facts {
             object: object.map(str::to_owned),
+            record: existing.and_then(|record| record.record_id.clone()),
             value: cause.value.clone(),
             code: cause.code.clone(),
             ..Facts::default()

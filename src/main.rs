@@ -39,7 +39,8 @@ fn main() -> ExitCode {
         Ok(traces) => traces,
         Err(error) => return fail(&text(error)),
     };
-    log(matches!(cli.command, Command::Demo(_)), traces.as_ref());
+    let for_people = matches!(cli.command, Command::Demo(_) | Command::Import(_));
+    log(for_people, traces.as_ref());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The log: JSON on standard error, words for people in the demo; and traces, where they are sent.
+/// The log: JSON on standard error, words for people in demo and import; and traces, where they are sent.
 fn log(for_people: bool, traces: Option<&SdkTracerProvider>) {
     let default = if for_people { "warn" } else { "info,sqlx=warn" };
     let filter =

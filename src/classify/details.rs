@@ -27,6 +27,9 @@ pub enum Details {
     Associations {
         blocking_record: Option<RelatedRecord>,
         limit: Option<i32>,
+        /// The names of the fields on the side that refused.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        names: Vec<String>,
     },
     CustomCode {
         component_name: Option<String>,
@@ -37,6 +40,9 @@ pub enum Details {
         duplicate_value: Option<String>,
         existing_record: Option<RelatedRecord>,
         duplicate_rule: Option<String>,
+        /// Where several fields are meant: their names on the side that refused.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        names: Vec<String>,
     },
     Permissions {
         object_type: Option<String>,
@@ -47,16 +53,25 @@ pub enum Details {
         hubspot_property: Option<FieldName>,
         salesforce_field: Option<FieldName>,
         option_limit: Option<i32>,
+        /// Where several fields are meant: their names on the side that refused.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        names: Vec<String>,
     },
     PropertyMappings {
         hubspot_property: Option<FieldName>,
         salesforce_field: Option<FieldName>,
         expected_type: Option<String>,
+        /// Where several fields are meant: their names on the side that refused.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        names: Vec<String>,
     },
     PropertyValues {
         hubspot_property: Option<FieldName>,
         salesforce_field: Option<FieldName>,
         max_length: Option<i32>,
+        /// Where several fields are meant: their names on the side that refused.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        names: Vec<String>,
     },
     Other,
 }
@@ -64,39 +79,47 @@ pub enum Details {
 impl Details {
     /// The names of the fields on one side, for titles.
     pub fn field_names(&self, system: System) -> Vec<String> {
-        let of_side = |hubspot: &Option<FieldName>, salesforce: &Option<FieldName>| {
-            let field = if system == System::Hubspot {
-                hubspot
-            } else {
-                salesforce
+        let of_side =
+            |hubspot: &Option<FieldName>, salesforce: &Option<FieldName>, names: &[String]| {
+                let field = match system {
+                    System::Hubspot => hubspot,
+                    System::Salesforce => salesforce,
+                };
+                match field {
+                    Some(field) => vec![field.name.clone()],
+                    None => names.to_vec(),
+                }
             };
-            field.iter().map(|field| field.name.clone()).collect()
-        };
         match self {
             Self::Duplicates {
                 hubspot_property,
                 salesforce_field,
+                names,
                 ..
             }
             | Self::Picklists {
                 hubspot_property,
                 salesforce_field,
+                names,
                 ..
             }
             | Self::PropertyMappings {
                 hubspot_property,
                 salesforce_field,
+                names,
                 ..
             }
             | Self::PropertyValues {
                 hubspot_property,
                 salesforce_field,
+                names,
                 ..
-            } => of_side(hubspot_property, salesforce_field),
+            } => of_side(hubspot_property, salesforce_field, names),
             Self::Permissions { fields, .. } => {
                 fields.iter().map(|field| field.name.clone()).collect()
             }
-            Self::Associations { .. } | Self::CustomCode { .. } | Self::Other => Vec::new(),
+            Self::Associations { names, .. } => names.clone(),
+            Self::CustomCode { .. } | Self::Other => Vec::new(),
         }
     }
 }

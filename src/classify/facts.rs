@@ -224,10 +224,15 @@ impl Facts {
         let field = |system: System, names: &[String]| self.field(failure, system, names);
         let hubspot_property = field(System::Hubspot, &self.hubspot_properties);
         let salesforce_field = field(System::Salesforce, &self.salesforce_fields);
+        let names = match self.own_names(failure) {
+            [_] => Vec::new(),
+            several => several.to_vec(),
+        };
         match error_type.category() {
             SyncErrorCategory::Associations => Details::Associations {
                 blocking_record: self.blocking_record.clone().filter(|_| complete),
                 limit: self.number,
+                names: self.own_names(failure).to_vec(),
             },
             SyncErrorCategory::CustomCode => Details::CustomCode {
                 component_name: self.component.clone(),
@@ -238,6 +243,7 @@ impl Facts {
                 duplicate_value: self.value.clone().filter(|_| complete),
                 existing_record: self.existing_record.clone().filter(|_| complete),
                 duplicate_rule: self.duplicate_rule.clone(),
+                names,
             },
             SyncErrorCategory::Permissions => Details::Permissions {
                 object_type: failure
@@ -251,16 +257,19 @@ impl Facts {
                 hubspot_property,
                 salesforce_field,
                 option_limit: self.number,
+                names,
             },
             SyncErrorCategory::PropertyMappings => Details::PropertyMappings {
                 hubspot_property,
                 salesforce_field,
                 expected_type: self.expected_type.clone(),
+                names,
             },
             SyncErrorCategory::PropertyValues => Details::PropertyValues {
                 hubspot_property,
                 salesforce_field,
                 max_length: self.number,
+                names,
             },
             SyncErrorCategory::Other => Details::Other,
         }
@@ -281,12 +290,16 @@ impl Facts {
         })
     }
 
-    fn own_fields(&self, failure: &Failure) -> Vec<FieldName> {
-        let names = match failure.system {
+    /// The fields on the side that refused.
+    fn own_names(&self, failure: &Failure) -> &[String] {
+        match failure.system {
             System::Hubspot => &self.hubspot_properties,
             System::Salesforce => &self.salesforce_fields,
-        };
-        names
+        }
+    }
+
+    fn own_fields(&self, failure: &Failure) -> Vec<FieldName> {
+        self.own_names(failure)
             .iter()
             .filter_map(|name| self.field(failure, failure.system, std::slice::from_ref(name)))
             .collect()

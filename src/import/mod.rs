@@ -1,26 +1,27 @@
 //! `sync-health import`: old failures come in, from NDJSON or from the CSV files that Salesforce's tools leave behind.
 //!
 //! A file of any length takes as little memory as a thousand lines. A failure that does not say when it happened has
-//! happened when the file was written, so that a second run of the same file changes nothing.
+//! happened when the file was written, unless the command says otherwise, so that a second run of the same file changes
+//! nothing.
 
 mod groups;
 mod rows;
 mod sink;
+mod table;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufReader, IsTerminal};
+use std::fs::{File, Metadata};
+use std::io::{BufRead, BufReader, IsTerminal};
 
+use chrono::{DateTime, Datelike, Utc};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use sync_health::kernel::scalars::enum_name;
-use sync_health::sync_errors::report::input::SyncFailureInput;
 use sync_health::sync_errors::report::{CheckedFailure, check_failure};
 
-use crate::cli::Import;
-use crate::{explain, show};
+use crate::{cli, explain, show};
 use groups::Groups;
-use rows::Rows;
+use rows::{Found, Row, Rows};
 use sink::Sink;
 
 /// Failures that are committed together.
@@ -36,83 +37,134 @@ struct Summary {
     recorded: u64,
     repeated: u64,
     refused: u64,
+    /// Rows of a table that tell no error.
+    passed_over: u64,
 }
 
-/// Imports a file, or shows what that would do.
-pub async fn run(options: Import) -> Result<(), String> {
+/// An import under way.
+struct Import<'a> {
+    sink: Option<Sink>,
+    /// Failures that are to be committed, with their lines.
+    batch: Vec<(u64, Failure)>,
+    summary: Summary,
+    groups: Groups,
+    bar: &'a ProgressBar,
+}
+
+/// Imports a file, or shows what that would do. What was committed before an error is told too.
+pub async fn run(options: cli::Import) -> Result<(), String> {
     let path = options.file.display().to_string();
     let file = File::open(&options.file).map_err(|error| format!("cannot read {path}: {error}"))?;
     let about = file.metadata().map_err(|error| error.to_string())?;
-    let written = about.modified().map_err(|error| error.to_string())?;
-    let written_at = chrono::DateTime::<chrono::Utc>::from(written);
+    let occurred_at = match options.occurred_at {
+        Some(at) => at,
+        None => time_of(&about)?,
+    };
     let bar = progress(about.len());
     let reader = BufReader::new(bar.wrap_read(file));
-    let mut rows = Rows::open(reader, &options, written_at)?;
-    let mut sink = match options.dry_run {
+    let mut rows = Rows::open(reader, &options, occurred_at)?;
+    let sink = match options.dry_run {
         true => None,
         false => Some(Sink::open(&options).await?),
     };
-    let (mut summary, mut groups) = (Summary::default(), Groups::default());
-    let mut batch = Vec::with_capacity(BATCH);
-    while let Some((number, row)) = rows.next()? {
-        match row.and_then(checked) {
-            Ok((value, checked)) => {
-                for cause in &checked.causes {
-                    *summary
-                        .by_type
-                        .entry(enum_name(cause.error_type))
-                        .or_default() += 1;
-                }
-                match &sink {
-                    Some(_) => batch.push((number, (value, checked))),
-                    None => groups.add(&checked),
-                }
-            }
-            Err(why) => {
-                summary.refused += 1;
-                bar.suspend(|| eprintln!("line {number}: {why}"));
-            }
-        }
-        if batch.len() == BATCH {
-            commit(&mut sink, &mut batch, (&mut summary, &bar)).await?;
-        }
-    }
-    commit(&mut sink, &mut batch, (&mut summary, &bar)).await?;
+    let mut import = Import {
+        sink,
+        batch: Vec::with_capacity(BATCH),
+        summary: Summary::default(),
+        groups: Groups::default(),
+        bar: &bar,
+    };
+    let taken = import.take(&mut rows).await;
+    let Import {
+        sink,
+        summary,
+        groups,
+        ..
+    } = import;
     if let Some(sink) = sink {
         sink.close().await?;
     }
     bar.finish_and_clear();
     show(&groups.words());
-    show(&summary.words(options.dry_run));
-    Ok(())
+    show(&summary.words(options.dry_run, options.portal));
+    taken?;
+    match summary.refused {
+        0 => Ok(()),
+        refused => Err(explain::refused_lines(refused)),
+    }
 }
 
-async fn commit(
-    sink: &mut Option<Sink>,
-    batch: &mut Vec<(u64, Failure)>,
-    (summary, bar): (&mut Summary, &ProgressBar),
-) -> Result<(), String> {
-    let batch = std::mem::take(batch);
-    if let Some(sink) = sink.as_mut().filter(|_| !batch.is_empty()) {
-        let numbers: Vec<u64> = batch.iter().map(|(number, _)| *number).collect();
-        let batch = batch.into_iter().map(|(_, failure)| failure).collect();
-        let taken = sink.take(batch).await?;
-        summary.recorded += taken.recorded;
-        summary.repeated += taken.repeated;
-        summary.refused += taken.refused.len() as u64;
-        for (place, why) in taken.refused {
-            let number = numbers.get(place).copied().unwrap_or_default();
-            bar.suspend(|| eprintln!("line {number}: {why}"));
+/// When the file was written; not a time that no failure can have.
+fn time_of(about: &Metadata) -> Result<DateTime<Utc>, String> {
+    let written = about.modified().map_err(|error| error.to_string())?;
+    let written_at = DateTime::<Utc>::from(written).min(Utc::now());
+    match written_at.year() {
+        ..2000 => Err(format!(
+            "the file is of {}: say by --occurred-at when the failures happened",
+            written_at.date_naive()
+        )),
+        _ => Ok(written_at),
+    }
+}
+
+impl Import<'_> {
+    async fn take(&mut self, rows: &mut Rows<impl BufRead>) -> Result<(), String> {
+        while let Some(Row { line, found }) = rows.next()? {
+            let checked = match found {
+                Found::Failure(value) => checked(value),
+                Found::Refused(why) => Err(why),
+                Found::Success => {
+                    self.summary.passed_over += 1;
+                    continue;
+                }
+            };
+            match checked {
+                Ok(failure) => self.add(line, failure),
+                Err(why) => self.refuse(line, &why),
+            }
+            if self.batch.len() == BATCH {
+                self.commit().await?;
+            }
+        }
+        self.commit().await
+    }
+
+    fn add(&mut self, line: u64, failure: Failure) {
+        for cause in &failure.1.causes {
+            let name = enum_name(cause.error_type);
+            *self.summary.by_type.entry(name).or_default() += 1;
+        }
+        match &self.sink {
+            Some(_) => self.batch.push((line, failure)),
+            None => self.groups.add(&failure.1),
         }
     }
-    Ok(())
+
+    fn refuse(&mut self, line: u64, why: &str) {
+        self.summary.refused += 1;
+        self.bar.suspend(|| eprintln!("line {line}: {why}"));
+    }
+
+    async fn commit(&mut self) -> Result<(), String> {
+        let batch = std::mem::take(&mut self.batch);
+        let Some(sink) = self.sink.as_mut().filter(|_| !batch.is_empty()) else {
+            return Ok(());
+        };
+        let (lines, batch): (Vec<u64>, Vec<Failure>) = batch.into_iter().unzip();
+        let taken = sink.take(batch).await?;
+        self.summary.recorded += taken.recorded;
+        self.summary.repeated += taken.repeated;
+        for (place, why) in taken.refused {
+            self.refuse(lines.get(place).copied().unwrap_or_default(), &why);
+        }
+        Ok(())
+    }
 }
 
 /// The failure as it goes on, and as it was checked; why not, in words.
 fn checked(value: Value) -> Result<Failure, String> {
-    let input: SyncFailureInput =
-        serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
-    let now = chrono::Utc::now().timestamp_micros();
+    let input = explain::input_of(value.clone())?;
+    let now = Utc::now().timestamp_micros();
     let checked = check_failure(input, now).map_err(|errors| explain::reasons(&errors))?;
     Ok((value, checked))
 }
@@ -131,15 +183,20 @@ fn progress(bytes: u64) -> ProgressBar {
 }
 
 impl Summary {
-    fn words(&self, is_dry: bool) -> String {
+    fn words(&self, is_dry: bool, portal: i64) -> String {
         let by_type = self.by_type.iter();
         let lines = by_type.map(|(error_type, count)| format!("{count:>10}  {error_type}\n"));
         let mut words: String = lines.collect();
-        let refused = self.refused;
+        let line = |count: u64| if count == 1 { "line" } else { "lines" };
+        if self.passed_over > 0 {
+            let (count, word) = (self.passed_over, line(self.passed_over));
+            words.push_str(&format!("{count} {word} without an error passed over\n"));
+        }
+        let (refused, word) = (self.refused, line(self.refused));
         words.push_str(&match is_dry {
-            true => format!("nothing was written; {refused} lines would be refused\n"),
+            true => format!("nothing was written; {refused} {word} would be refused\n"),
             false => format!(
-                "{} recorded, {} known before, {refused} lines refused\n",
+                "portal {portal}: {} recorded, {} known before, {refused} {word} refused\n",
                 self.recorded, self.repeated
             ),
         });

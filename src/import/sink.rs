@@ -1,6 +1,8 @@
 //! Where imported failures go: straight into a database, or to a server.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use sync_health::kernel::auth::{Report, Scope, VerifierConfig};
@@ -11,6 +13,7 @@ use sync_health::kernel::env::Env;
 use sync_health::kernel::metrics::Metrics;
 use sync_health::kernel::wake::Wake;
 use sync_health::kernel::webhook::WebhookSender;
+use sync_health::portals;
 use sync_health::sync_errors::report::{CheckedFailure, report_failures};
 
 use crate::cli::Import;
@@ -44,6 +47,7 @@ impl Sink {
             let token = options.token.clone();
             let token = token.ok_or("a server needs a token with the scope sync-health:report: set --token or SYNC_HEALTH_TOKEN")?;
             let client = reqwest::Client::builder()
+                .timeout(ANSWER_TIMEOUT)
                 .build()
                 .map_err(|error| error.to_string())?;
             let url = format!(
@@ -55,6 +59,10 @@ impl Sink {
         }
         let auth = VerifierConfig::of_secret(Vec::new());
         let config = Config::new(options.database.database_url.clone(), auth);
+        let path = config.database_url.strip_prefix("sqlite://");
+        if path.is_some_and(|path| !Path::new(path).exists()) {
+            eprintln!("{} is a new database", config.database_url);
+        }
         let db = Db::connect(&config).await.map_err(text)?;
         if config.database_url.starts_with("sqlite:") {
             db.migrate().await.map_err(text)?;
@@ -66,9 +74,14 @@ impl Sink {
             wake: Wake::default(),
             webhooks: WebhookSender::new(false).map_err(text)?,
         };
+        let scope = Scope::of_operator(options.portal);
+        let is_known = portals::exists(&env.db.moving(), &scope).await;
+        if !is_known.map_err(text)? {
+            eprintln!("portal {} is new in this database", options.portal);
+        }
         Ok(Self::Database {
             env: Box::new(env),
-            scope: Scope::of_operator(options.portal),
+            scope,
         })
     }
 
@@ -92,20 +105,7 @@ impl Sink {
                     .iter()
                     .map(|(value, _)| format!("{value}\n"))
                     .collect();
-                let sent = client
-                    .post(url.as_str())
-                    .bearer_auth(token)
-                    .body(lines)
-                    .send();
-                let answer = sent.await.map_err(|error| error.to_string())?;
-                let status = answer.status();
-                let told: Value = answer.json().await.map_err(|error| error.to_string())?;
-                if !status.is_success() {
-                    return Err(format!(
-                        "the server answered {status}: {}",
-                        told["errors"][0]["message"]
-                    ));
-                }
+                let told = post(client, (url, token), lines).await?;
                 let count = |key: &str| told[key].as_u64().unwrap_or(0);
                 let refused = told["userErrors"].as_array().into_iter().flatten();
                 let reason = |error: &Value| {
@@ -130,4 +130,50 @@ impl Sink {
             Self::Server { .. } => Ok(()),
         }
     }
+}
+
+/// How long a server may take for a batch.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often a batch is sent; nothing is counted twice.
+const ATTEMPTS: u32 = 5;
+
+/// Sends a batch, again where the server is busy or out of reach for a moment; answers what it tells.
+async fn post(
+    client: &reqwest::Client,
+    (url, token): (&str, &str),
+    lines: String,
+) -> Result<Value, String> {
+    let mut attempt = 1;
+    loop {
+        let request = client.post(url).bearer_auth(token).body(lines.clone());
+        let (why, pause) = match request.send().await {
+            Ok(answer) => {
+                let (status, after) = (answer.status(), retry_after(&answer));
+                let body = answer.bytes().await.map_err(|error| error.to_string())?;
+                let told: Value = serde_json::from_slice(&body).unwrap_or_default();
+                if status.is_success() && told.is_object() {
+                    return Ok(told);
+                }
+                let message = told["errors"][0]["message"].as_str();
+                let message = message.unwrap_or("is this the address of a Sync Health server?");
+                let why = format!("the server answered {status}: {message}");
+                if ![429, 502, 503, 504].contains(&status.as_u16()) {
+                    return Err(why);
+                }
+                (why, after)
+            }
+            Err(error) => (format!("the server cannot be reached: {error}"), None),
+        };
+        if attempt == ATTEMPTS {
+            return Err(why);
+        }
+        let pause = pause.unwrap_or(Duration::from_secs(1 << attempt));
+        tokio::time::sleep(pause).await;
+        attempt += 1;
+    }
+}
+
+fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
+    let seconds = answer.headers().get("retry-after")?.to_str().ok()?;
+    Some(Duration::from_secs(seconds.parse().ok()?).min(ANSWER_TIMEOUT))
 }

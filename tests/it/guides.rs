@@ -238,3 +238,27 @@ both! {
         assert_eq!(read(Value::Null).await["category"]["guide"], german["category"]["guide"]);
     }
 }
+
+both! {
+    /// Several fields are all named, a lookup field is, and a refusal of a whole batch names its field too. Links lead to
+    /// the mappings of the object; records that have no page in HubSpot get none.
+    async fn names_several_fields(server) {
+        server.record(json!([
+            failure("1", 0, json!({ "code": "REQUIRED_FIELD_MISSING", "message": "Required fields are missing: [LastName, Company]", "fields": ["LastName", "Company"] })),
+            failure("2", 1, json!({ "code": "INVALID_CROSS_REFERENCE_KEY", "message": "invalid cross reference id", "fields": ["AccountId"] })),
+            failure("3", 2, json!({ "code": null, "message": "InvalidBatch : Field name not found : Foo__c", "fields": [] })),
+            { "occurredAt": crate::harness::minute(3), "direction": "SALESFORCE_TO_HUBSPOT", "system": "HUBSPOT", "code": "INVALID_EMAIL", "message": "Email address x is invalid",
+              "hubspotRecord": { "objectType": "note", "recordId": "4" }, "salesforceRecord": { "objectType": "Note", "recordId": "002000000000001" } },
+        ])).await;
+        let query = format!("query ($locale: Locale) {{ portal {{ syncErrors(orderBy: {{ field: FIRST_SEEN_AT, direction: ASC }}) {{ nodes {{ code title {GUIDE} affectedRecords {{ nodes {{ hubspotRecord {{ url }} }} }} }} }} }} }}");
+        let told = server.read(&query, json!({})).await;
+        let nodes = &told["portal"]["syncErrors"]["nodes"];
+        let guide = |place: usize| nodes[place]["guide"].to_string();
+        assert_eq!(nodes[0]["title"], "Required value is missing (Contact: Company, LastName)");
+        assert!(guide(0).contains("Company, LastName") && guide(0).contains("/installed/salesforce/contacts"), "{}", guide(0));
+        assert!(guide(1).contains("lookup field AccountId"), "{}", guide(1));
+        assert_eq!((&nodes[2]["code"], &nodes[2]["title"]), (&json!("INVALIDBATCH"), &json!("Field or property not found (Contact: Foo__c)")));
+        assert_eq!(nodes[3]["affectedRecords"]["nodes"][0]["hubspotRecord"]["url"], Value::Null);
+        assert!(nodes[0]["affectedRecords"]["nodes"][0]["hubspotRecord"]["url"].is_string());
+    }
+}

@@ -9,7 +9,7 @@ use crate::commands::{command, text};
 use crate::harness::{Backend, Server, both, engine, postgres};
 
 /// Runs the command with a file of these lines.
-async fn import(folder: &Path, name: &str, lines: &[&str], arguments: &[&str]) -> Output {
+pub async fn import(folder: &Path, name: &str, lines: &[&str], arguments: &[&str]) -> Output {
     let path = folder.join(name);
     if !path.exists() {
         std::fs::write(&path, lines.join("\n")).expect("a file");
@@ -60,11 +60,13 @@ async fn ndjson_twice(database_url: &str) {
     let first = import(folder.path(), "old.ndjson", NDJSON, &arguments).await;
     let (told, refused) = (text(&first.stdout), text(&first.stderr));
     assert!(
-        first.status.success() && told.contains("2 recorded, 0 known before, 2 lines refused"),
+        !first.status.success() && told.contains("2 recorded, 0 known before, 2 lines refused"),
         "{told}{refused}"
     );
     assert!(
-        refused.contains("line 4: ") && refused.contains("line 5: hubspotRecord.recordId: "),
+        refused.contains("line 4: not JSON: expected ident")
+            && refused.contains("sync-health: 2 lines were refused")
+            && refused.contains("line 5: hubspotRecord.recordId: "),
         "{refused}"
     );
     let second = import(folder.path(), "old.ndjson", NDJSON, &arguments).await;
@@ -185,7 +187,7 @@ both! {
                 "a.csv",
                 &["x,y", "1,2"][..],
                 &[][..],
-                "say which is which by --map",
+                "say which does by --map COLUMN=message",
             ),
             (
                 "b.csv",
@@ -217,9 +219,57 @@ both! {
         let to = ["--url", server.url.as_str(), "--token", &engine(), "--object", "Contact"];
         let told = import(folder.path(), "error042.csv", &loader, &to).await;
         assert!(
-            text(&told.stderr).contains("line 1: Between 2000-01-01")
-                && text(&told.stdout).contains("0 recorded, 0 known before, 1 lines refused"),
+            text(&told.stderr).contains("line 2: Between 2000-01-01")
+                && text(&told.stdout).contains("0 recorded, 0 known before, 1 line refused"),
             "{told:?}"
         );
     }
+}
+
+/// A copy of a file has another date: who says when it happened imports it once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dates() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("s.db").display());
+    let path = folder.path().join("old.ndjson");
+    std::fs::write(&path, NDJSON[..2].join("\n")).expect("a file");
+    let dated = |at: &str| {
+        let at: chrono::DateTime<chrono::Utc> = at.parse().expect("an instant");
+        let file = std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .expect("the file");
+        file.set_modified(at.into()).expect("a date");
+    };
+    let arguments = [
+        "--database-url",
+        &url,
+        "--occurred-at",
+        "2026-03-01T09:00:00Z",
+    ];
+    for (at, expected) in [
+        ("2026-03-02T00:00:00Z", "2 recorded"),
+        ("2026-03-03T00:00:00Z", "0 recorded, 2 known before"),
+    ] {
+        dated(at);
+        let told = import(folder.path(), "old.ndjson", &[], &arguments).await;
+        assert!(
+            told.status.success() && text(&told.stdout).contains(expected),
+            "{told:?}"
+        );
+    }
+    dated("1980-01-01T00:00:00Z");
+    let told = import(folder.path(), "old.ndjson", &[], &arguments[..2]).await;
+    assert!(
+        text(&told.stderr).contains("the file is of 1980-01-01: say by --occurred-at"),
+        "{told:?}"
+    );
+    let first = import(
+        folder.path(),
+        "old.ndjson",
+        &[],
+        &["--portal", "7", "--database-url", &url],
+    )
+    .await;
+    assert!(!first.status.success(), "a portal is named once");
 }

@@ -19,6 +19,7 @@ mod guides;
 mod house;
 mod http;
 mod identity;
+mod import_files;
 mod imports;
 mod life;
 mod limits;

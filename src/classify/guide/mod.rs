@@ -23,6 +23,7 @@ pub enum Page {
     HubspotProperties,
     HubspotImport,
     HubspotObjects,
+    HubspotUsers,
     SalesforceObject,
     SalesforceFields,
     SalesforceValidationRules,
@@ -39,6 +40,8 @@ pub enum Page {
     SalesforceStorage,
     SalesforceConnectedApps,
     SalesforceApexClasses,
+    SalesforceDebugLogs,
+    SalesforceSharing,
 }
 
 /// What is known of the error at hand; a fact that is absent is left out of the texts.
@@ -74,6 +77,7 @@ impl Facts {
             Details::Associations {
                 blocking_record,
                 limit,
+                ..
             } => {
                 self.record = blocking_record.as_ref().and_then(named);
                 self.limit = *limit;
@@ -86,7 +90,10 @@ impl Facts {
                 ..
             } => {
                 self.value = duplicate_value.clone().or(self.value.take());
-                self.record = existing_record.as_ref().and_then(named);
+                self.record = existing_record
+                    .as_ref()
+                    .and_then(named)
+                    .or(self.record.take());
                 self.rule.clone_from(duplicate_rule);
             }
             Details::Permissions { object_type, .. } => {

@@ -8,6 +8,8 @@ pub(super) fn head(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
+const INVALID_BATCH: &str = "INVALIDBATCH";
+
 /// The errors of a text: Bulk results may hold several, everything else is one.
 pub(super) fn errors_in(text: &str, system: System, told: Option<&str>) -> Vec<ProviderError> {
     if system == System::Salesforce && text.contains("--") {
@@ -20,6 +22,14 @@ pub(super) fn errors_in(text: &str, system: System, told: Option<&str>) -> Vec<P
         message: text.trim().to_owned(),
         ..ProviderError::default()
     };
+    // How the Bulk API refuses a batch as a whole ("InvalidBatch : Field name not found : Foo__c").
+    if let Some((code, rest)) = text.split_once(':')
+        && code.trim().eq_ignore_ascii_case(INVALID_BATCH)
+    {
+        error.code = Some(INVALID_BATCH.to_owned());
+        error.message = rest.trim().to_owned();
+        return vec![error];
+    }
     if let Some((start, end, code)) = codes_in(text, system).into_iter().next() {
         let before = text[..start].trim_end();
         let rest = text[end..].trim_start_matches([',', ':', ' ', ';']);
@@ -159,6 +169,7 @@ pub(super) fn fields_in(error: &ProviderError, system: System) -> Vec<String> {
             .or_else(|| list(between(text, "fields are missing: [", "]")))
             .or_else(|| list(between(text, "create/update fields: ", ". ")))
             .or_else(|| one(between(text, "No such column '", "'")))
+            .or_else(|| one(split_at_text(text, "Field name not found : ").map(|(_, name)| name)))
             .or_else(|| one(between(text, "not found for field ", " in entity")))
             .or_else(|| {
                 one(between(

@@ -133,6 +133,7 @@ impl SyncErrorDetails {
             Details::Associations {
                 blocking_record,
                 limit,
+                ..
             } => Self::Association(AssociationDetails {
                 blocking_record: record(blocking_record),
                 limit,
@@ -146,6 +147,7 @@ impl SyncErrorDetails {
                 duplicate_value,
                 existing_record,
                 duplicate_rule,
+                ..
             } => Self::Duplicate(DuplicateDetails {
                 hubspot_property: field(hubspot_property),
                 salesforce_field: field(salesforce_field),
@@ -166,6 +168,7 @@ impl SyncErrorDetails {
                 hubspot_property,
                 salesforce_field,
                 option_limit,
+                ..
             } => Self::Picklist(PicklistDetails {
                 hubspot_property: field(hubspot_property),
                 salesforce_field: field(salesforce_field),
@@ -175,6 +178,7 @@ impl SyncErrorDetails {
                 hubspot_property,
                 salesforce_field,
                 expected_type,
+                ..
             } => Self::PropertyMapping(PropertyMappingDetails {
                 hubspot_property: field(hubspot_property),
                 salesforce_field: field(salesforce_field),
@@ -184,6 +188,7 @@ impl SyncErrorDetails {
                 hubspot_property,
                 salesforce_field,
                 max_length,
+                ..
             } => Self::PropertyValue(PropertyValueDetails {
                 hubspot_property: field(hubspot_property),
                 salesforce_field: field(salesforce_field),

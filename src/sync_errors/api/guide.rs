@@ -3,7 +3,7 @@
 
 use async_graphql::SimpleObject;
 
-use super::record::Links;
+use super::record::{Links, has_page};
 use crate::classify::guide::{self, Facts, Page};
 use crate::classify::{Details, SyncErrorType, System};
 use crate::kernel::scalars::Url;
@@ -138,16 +138,21 @@ impl Links {
             None => setup("ObjectManager/home"),
         };
         match page {
-            Page::HubspotIntegration | Page::HubspotMappings => {
-                hubspot(&format!("integrations-settings/{hub_id}/installed"))
-            }
+            Page::HubspotIntegration => hubspot(&format!(
+                "integrations-settings/{hub_id}/installed/salesforce"
+            )),
+            Page::HubspotMappings => hubspot(&format!(
+                "integrations-settings/{hub_id}/installed/salesforce{}",
+                mapping_tab(objects.hubspot.as_deref())
+            )),
+            Page::HubspotUsers => hubspot(&format!("settings/{hub_id}/users")),
             Page::HubspotProperties => match hubspot_type() {
                 Some(id) => hubspot(&format!("property-settings/{hub_id}/properties?type={id}")),
                 None => hubspot(&format!("property-settings/{hub_id}/properties")),
             },
             Page::HubspotImport => hubspot(&format!("import/{hub_id}")),
             Page::HubspotObjects => {
-                let id = hubspot_type()?;
+                let id = hubspot_type().filter(|id| has_page(id))?;
                 hubspot(&format!("contacts/{hub_id}/objects/{id}/views/all/list"))
             }
             Page::SalesforceObject => object("Details"),
@@ -164,9 +169,22 @@ impl Links {
             Page::SalesforceApprovals => setup("ApprovalProcesses/home"),
             Page::SalesforceCompany => setup("CompanyProfileInfo/home"),
             Page::SalesforceStorage => setup("CompanyResourceDisk/home"),
-            Page::SalesforceConnectedApps => setup("ConnectedApplication/home"),
+            Page::SalesforceConnectedApps => setup("ConnectedAppsUsage/home"),
             Page::SalesforceApexClasses => setup("ApexClasses/home"),
+            Page::SalesforceDebugLogs => setup("ApexDebugLogs/home"),
+            Page::SalesforceSharing => setup("SecuritySharing/home"),
         }
+    }
+}
+
+/// The tab of the integration's settings that holds an object's mappings; the settings themselves where it has none.
+fn mapping_tab(object: Option<&str>) -> &'static str {
+    match object {
+        Some("contact") => "/contacts",
+        Some("company") => "/companies",
+        Some("deal") => "/deals",
+        Some("ticket") => "/tickets",
+        _ => "",
     }
 }
 
@@ -179,7 +197,11 @@ pub(super) fn is_api_name(name: &str) -> bool {
 /// What the two systems call their pages.
 fn label(page: Page, locale: Locale) -> &'static str {
     let (en, de) = match page {
-        Page::HubspotIntegration => ("HubSpot: Connected apps", "HubSpot: Verknüpfte Apps"),
+        Page::HubspotIntegration => (
+            "HubSpot: Salesforce integration",
+            "HubSpot: Salesforce-Integration",
+        ),
+        Page::HubspotUsers => ("HubSpot: Users & Teams", "HubSpot: Benutzer & Teams"),
         Page::HubspotMappings => (
             "HubSpot: Salesforce mappings",
             "HubSpot: Salesforce-Zuordnungen",
@@ -205,12 +227,12 @@ fn label(page: Page, locale: Locale) -> &'static str {
         Page::SalesforceProfiles => ("Salesforce: Profiles", "Salesforce: Profile"),
         Page::SalesforceUsers => ("Salesforce: Users", "Salesforce: Benutzer"),
         Page::SalesforceDuplicateRules => {
-            ("Salesforce: Duplicate Rules", "Salesforce: Duplikatregeln")
+            ("Salesforce: Duplicate Rules", "Salesforce: Duplikatsregeln")
         }
         Page::SalesforceRecordTypes => ("Salesforce: Record Types", "Salesforce: Datensatztypen"),
         Page::SalesforceStateCountry => (
             "Salesforce: State and Country Picklists",
-            "Salesforce: Bundesland- und Länder-Auswahllisten",
+            "Salesforce: Bundesländer- und Länder-Auswahllisten",
         ),
         Page::SalesforceApprovals => (
             "Salesforce: Approval Processes",
@@ -222,10 +244,15 @@ fn label(page: Page, locale: Locale) -> &'static str {
         ),
         Page::SalesforceStorage => ("Salesforce: Storage Usage", "Salesforce: Speichernutzung"),
         Page::SalesforceConnectedApps => (
-            "Salesforce: Connected Apps",
-            "Salesforce: Verbundene Anwendungen",
+            "Salesforce: Connected Apps OAuth Usage",
+            "Salesforce: OAuth-Nutzung von verbundenen Anwendungen",
         ),
         Page::SalesforceApexClasses => ("Salesforce: Apex Classes", "Salesforce: Apex-Klassen"),
+        Page::SalesforceDebugLogs => ("Salesforce: Debug Logs", "Salesforce: Debug-Protokolle"),
+        Page::SalesforceSharing => (
+            "Salesforce: Sharing Settings",
+            "Salesforce: Freigabeeinstellungen",
+        ),
     };
     match locale {
         Locale::En => en,

@@ -44,6 +44,14 @@ const HUBSPOT_TYPE_IDS: &[(&str, &str)] = &[
     ("order", "0-123"),
 ];
 
+/// Types whose records HubSpot shows on those of others only: line items and activities.
+const WITHOUT_PAGE: &[&str] = &["0-8", "0-27", "0-46", "0-47", "0-48", "0-49"];
+
+/// Whether HubSpot has pages for the records of a type.
+pub(super) fn has_page(type_id: &str) -> bool {
+    !WITHOUT_PAGE.contains(&type_id)
+}
+
 impl Links {
     /// Those of a portal.
     pub fn of(row: &PortalRow) -> Self {
@@ -95,7 +103,7 @@ impl Links {
                 }))
             }
             System::Hubspot => {
-                let type_id = Self::hubspot_type_id(object_type?)?;
+                let type_id = Self::hubspot_type_id(object_type?).filter(|id| has_page(id))?;
                 Some(Url(format!(
                     "{}/contacts/{}/record/{type_id}/{id}",
                     self.hubspot_app_url, self.hub_id
@@ -119,7 +127,8 @@ pub struct RecordRef {
     pub external_id: Option<ExternalId>,
     /// Its name; null when not told.
     pub name: Option<String>,
-    /// Its page in that system; null when the base URL, the id or HubSpot's object type is not known.
+    /// Its page in that system; null when the base URL, the id or HubSpot's object type is not known, and for line items
+    /// and activities, which have no page.
     pub url: Option<Url>,
 }
 
