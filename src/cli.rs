@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use sync_health::kernel::auth::{KeySource, VerifierConfig};
 use sync_health::kernel::config::{Config, LiveConfig, MIN_SECRET_BYTES, Rate};
 use sync_health::kernel::limits;
+use sync_health::kernel::mail::MailConfig;
 
 /// The state of HubSpot-Salesforce integrations as a GraphQL API.
 #[derive(Parser)]
@@ -183,6 +184,8 @@ pub struct Serve {
     /// Let webhooks go to private addresses, and by plain http.
     #[arg(long, env = "SYNC_HEALTH_ALLOW_PRIVATE_WEBHOOKS")]
     allow_private_webhooks: bool,
+    #[command(flatten)]
+    mail: Mail,
     /// Serve GraphiQL at /graphiql.
     #[arg(long, env = "SYNC_HEALTH_GRAPHIQL")]
     graphiql: bool,
@@ -193,6 +196,38 @@ pub struct Serve {
     /// Send traces to this OpenTelemetry collector (OTLP over HTTP), for example http://127.0.0.1:4318.
     #[arg(long, env = "SYNC_HEALTH_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
+}
+
+#[derive(Args)]
+struct Mail {
+    /// The mail server: smtps://USER:PASSWORD@HOST, or smtp://…?tls=required for STARTTLS. No e-mail without.
+    #[arg(long, env = "SYNC_HEALTH_SMTP_URL", hide_env_values = true)]
+    smtp_url: Option<String>,
+    /// Who e-mail comes from, for example "Sync Health <sync-health@example.com>".
+    #[arg(long, env = "SYNC_HEALTH_SMTP_FROM", requires = "smtp_url")]
+    smtp_from: Option<String>,
+    /// The certificate (PEM) of an authority of your own that signed the mail server's.
+    #[arg(long, env = "SYNC_HEALTH_SMTP_ROOT_CERTIFICATE", requires = "smtp_url")]
+    smtp_root_certificate: Option<PathBuf>,
+    /// For how many seconds news that are told at once are gathered into one message.
+    #[arg(long, env = "SYNC_HEALTH_GATHERING_SECONDS", default_value_t = 60)]
+    gathering_seconds: u64,
+}
+
+impl Mail {
+    fn config(self) -> Result<MailConfig, String> {
+        match (self.smtp_url, self.smtp_from) {
+            (Some(url), Some(from)) => Ok(MailConfig::Smtp {
+                url,
+                from,
+                root_certificate: self.smtp_root_certificate,
+            }),
+            (Some(_), None) => Err(
+                "e-mail needs a sender: set --smtp-from, for example \"Sync Health <sync-health@example.com>\"".into(),
+            ),
+            (None, _) => Ok(MailConfig::None),
+        }
+    }
 }
 
 #[derive(Args)]
@@ -303,6 +338,8 @@ impl Serve {
             trusted_documents: self.trusted_documents,
             graphiql: self.graphiql,
             allows_private_webhooks: self.allow_private_webhooks,
+            gathering: Duration::from_secs(self.mail.gathering_seconds),
+            mail: self.mail.config()?,
             ..Config::new(self.database.database_url, auth)
         })
     }

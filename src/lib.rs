@@ -5,6 +5,7 @@
 //! - [`portals`] is the tenant, its settings, and the change: one portal, one writer at a time.
 //! - [`quota`] is API calls: what limits them, what was used, what is set aside.
 //! - [`sync_errors`] is errors with their records, the reports that make them, feed, trend and subscriptions.
+//! - [`notifications`] is who is told of news, when and how.
 //! - [`resync`] is records that are tried again: batches, what engines claim and answer, automatic retries.
 //! - [`server`] puts them together: every transport hands its requests to the same steps; [`demo`] is an engine that uses nothing but the public API.
 //!
@@ -14,12 +15,13 @@
 //! ours reaches a client by accident.
 //!
 //! Between domains only `api` modules may name each other's objects, because the contract's graph is cyclic; rules
-//! and SQL follow the direction resync → sync_errors, quota → portals → kernel. Deliberately absent: foreign keys, caches of rows,
+//! and SQL follow the direction resync, notifications → sync_errors, quota → portals → kernel. Deliberately absent: foreign keys, caches of rows,
 //! extensions of async-graphql, statics with state, work across the network inside a transaction.
 
 pub mod classify;
 pub mod demo;
 pub mod kernel;
+pub mod notifications;
 pub mod portals;
 pub mod quota;
 pub mod resync;

@@ -16,6 +16,7 @@ use sync_health::kernel::auth::{self, VerifierConfig};
 use sync_health::kernel::config::Config;
 use sync_health::kernel::db::Db;
 use sync_health::kernel::error::Error;
+use sync_health::kernel::mail::MailConfig;
 use sync_health::kernel::tls;
 use sync_health::{demo, server};
 use tokio::net::TcpListener;
@@ -136,7 +137,8 @@ async fn run_serve(serve: Serve) -> Result<(), String> {
 async fn run_demo(options: Demo) -> Result<(), String> {
     let folder: PathBuf =
         std::env::temp_dir().join(format!("sync-health-demo-{}", uuid::Uuid::now_v7()));
-    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let mails = folder.join("mails");
+    std::fs::create_dir_all(&mails).map_err(|error| error.to_string())?;
     let url = format!("sqlite://{}", folder.join("demo.db").display());
     let secret = format!(
         "{}{}",
@@ -146,7 +148,7 @@ async fn run_demo(options: Demo) -> Result<(), String> {
     let listener = bind(&options.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let tokens = demo::Tokens::sign(secret.as_bytes()).map_err(text)?;
-    show(&demo::greeting(address, &tokens));
+    show(&demo::greeting(address, &tokens, &mails));
     let stop = async move {
         let end = async move {
             match options.seconds {
@@ -158,8 +160,14 @@ async fn run_demo(options: Demo) -> Result<(), String> {
     };
     let engine = tokio::spawn(demo::run(address, tokens));
     let auth = VerifierConfig::of_secret(secret.into_bytes());
+    let mail = MailConfig::Folder {
+        path: mails,
+        from: demo::MAIL_FROM.to_owned(),
+    };
     let config = Config {
         graphiql: true,
+        gathering: demo::GATHERING,
+        mail,
         ..Config::new(url, auth)
     };
     let served = server::run(config, listener, stop).await.map_err(text);

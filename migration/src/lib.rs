@@ -36,6 +36,7 @@ mod m0003_quota;
 mod m0004_portal_events;
 mod m0005_resync;
 mod m0006_resync_webhooks;
+mod m0007_notifications;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_portal_events::Migration),
             Box::new(m0005_resync::Migration),
             Box::new(m0006_resync_webhooks::Migration),
+            Box::new(m0007_notifications::Migration),
         ]
     }
 }

@@ -8,7 +8,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use super::scenario::{SCENES, small};
-use super::{PORTALS, Tokens};
+use super::{MAIL_TO, PORTALS, Tokens};
 
 /// Small causes of the first portal; the second gets a quarter.
 const SMALL_CAUSES: u32 = 240;
@@ -87,6 +87,9 @@ impl Engine {
             let input = json!({ "hubId": portal, "syncState": "ACTIVE", "salesforceInstanceUrl": "https://nordwind.my.salesforce.com", "salesforceUsername": "hubspot.integration@nordwind.example" });
             self.send(&self.tokens.report, report, input).await;
             self.begin_calls(portal).await;
+            let notify = "mutation ($input: ConfigureNotificationsInput!) { configureNotifications(input: $input) { userErrors { message } } }";
+            let input = json!({ "hubId": portal, "enabled": true, "frequency": "IMMEDIATELY", "emails": [MAIL_TO] });
+            self.send(&self.tokens.manage, notify, input).await;
         }
     }
 

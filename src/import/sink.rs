@@ -10,6 +10,7 @@ use sync_health::kernel::clock::Clock;
 use sync_health::kernel::config::Config;
 use sync_health::kernel::db::Db;
 use sync_health::kernel::env::Env;
+use sync_health::kernel::mail::{MailConfig, Mailer};
 use sync_health::kernel::metrics::Metrics;
 use sync_health::kernel::wake::Wake;
 use sync_health::kernel::webhook::WebhookSender;
@@ -73,6 +74,7 @@ impl Sink {
             metrics: Arc::new(Metrics::default()),
             wake: Wake::default(),
             webhooks: WebhookSender::new(false).map_err(text)?,
+            mailer: Mailer::new(&MailConfig::None).map_err(text)?,
         };
         let scope = Scope::of_operator(options.portal);
         let is_known = portals::exists(&env.db.moving(), &scope).await;

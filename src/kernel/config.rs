@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::kernel::auth::VerifierConfig;
 use crate::kernel::clock::Clock;
 use crate::kernel::limits::{self, Limit};
+use crate::kernel::mail::MailConfig;
 
 /// The settings of one server.
 #[derive(Debug, Clone)]
@@ -37,6 +38,10 @@ pub struct Config {
     pub hears_others: bool,
     /// Whether webhooks may go to private addresses, and by plain http.
     pub allows_private_webhooks: bool,
+    /// How e-mail is sent.
+    pub mail: MailConfig,
+    /// For how long news that are told at once are gathered into one message.
+    pub gathering: Duration,
     /// Whether `GET /graphiql` serves GraphiQL.
     pub graphiql: bool,
 }
@@ -111,6 +116,8 @@ impl Config {
             live: LiveConfig::default(),
             hears_others: true,
             allows_private_webhooks: false,
+            mail: MailConfig::None,
+            gathering: Duration::from_secs(60),
             graphiql: false,
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
+use crate::kernel::mail::Mailer;
 use crate::kernel::metrics::Metrics;
 use crate::kernel::wake::Wake;
 use crate::kernel::webhook::WebhookSender;
@@ -21,4 +22,6 @@ pub struct Env {
     pub wake: Wake,
     /// How addresses of customers are called.
     pub webhooks: WebhookSender,
+    /// How e-mail is sent.
+    pub mailer: Mailer,
 }

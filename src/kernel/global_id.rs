@@ -37,6 +37,10 @@ pub enum Kind {
     ResyncResult = 11,
     /// A claim of a record to be tried again.
     ResyncItem = 12,
+    /// Who is told of a portal's news.
+    NotificationSettings = 13,
+    /// A message to one recipient.
+    NotificationDelivery = 14,
 }
 
 /// A decoded id.
@@ -80,6 +84,8 @@ impl GlobalId {
             (VERSION, 10) => Kind::ResyncBatch,
             (VERSION, 11) => Kind::ResyncResult,
             (VERSION, 12) => Kind::ResyncItem,
+            (VERSION, 13) => Kind::NotificationSettings,
+            (VERSION, 14) => Kind::NotificationDelivery,
             _ => return None,
         };
         let hub_id = i64::from_be_bytes(head[2..].try_into().ok()?);

@@ -129,6 +129,20 @@ limits! {
     WEBHOOK_ANSWER_BYTES = "webhookAnswerBytes", 1024 * 1024, "bytes";
     /// Hours for which a webhook's former secret signs too.
     WEBHOOK_ROTATION_HOURS = "webhookRotationHours", 24, "hours";
+    /// E-mail addresses that a portal's news are sent to.
+    NOTIFICATION_EMAILS = "notificationEmails", 50, "addresses";
+    /// An e-mail address (RFC 5321, section 4.5.3.1.3, without the brackets).
+    EMAIL_CHARACTERS = "emailCharacters", 254, "characters";
+    /// URLs that a portal's news are sent to.
+    NOTIFICATION_WEBHOOKS = "notificationWebhooks", 10, "URLs";
+    /// Causes that a message names; it tells the number of all.
+    NOTIFIED_ERRORS = "notifiedErrors", 20, "causes";
+    /// Attempts to deliver a notification.
+    NOTIFICATION_ATTEMPTS = "notificationAttempts", 8, "attempts";
+    /// Seconds between two test notifications of a portal.
+    TEST_NOTIFICATION_SECONDS = "testNotificationSeconds", 60, "seconds";
+    /// Seconds within which a mail server has to take an e-mail.
+    MAIL_SECONDS = "mailSeconds", 30, "seconds";
     /// Seconds that one GraphQL operation may take.
     OPERATION_SECONDS = "operationSeconds", 30, "seconds";
     /// Points that a subject can spend on one portal at once; the configuration may set another value.

@@ -60,6 +60,12 @@ struct Live {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Sent {
+    channel: &'static str,
+    outcome: &'static str,
+}
+
 /// The counters of one server.
 #[derive(Debug)]
 pub struct Metrics {
@@ -73,6 +79,7 @@ pub struct Metrics {
     unknown_codes: Family<System, Counter>,
     resync_items: Family<Outcome, Counter>,
     webhook_calls: Family<Outcome, Counter>,
+    notification_attempts: Family<Sent, Counter>,
     connections: Family<PoolState, Gauge>,
     live: Family<Live, Gauge>,
     process: Process,
@@ -105,6 +112,7 @@ impl Default for Metrics {
             unknown_codes: Family::default(),
             resync_items: Family::default(),
             webhook_calls: Family::default(),
+            notification_attempts: Family::default(),
             connections: Family::default(),
             live: Family::default(),
             process: Process::default(),
@@ -163,6 +171,11 @@ impl Metrics {
             "webhook_calls",
             "Calls to addresses of portals by outcome: delivered, failed",
             self.webhook_calls.clone(),
+        );
+        registry.register(
+            "notification_attempts",
+            "Attempts to deliver notifications by channel (email, webhook) and outcome: delivered, failed",
+            self.notification_attempts.clone(),
         );
         registry.register(
             "database_connections",
@@ -237,6 +250,12 @@ impl Metrics {
             false => "failed",
         };
         self.webhook_calls.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A notification was tried to be delivered.
+    pub fn notification_sent(&self, channel: &'static str, outcome: &'static str) {
+        let sent = Sent { channel, outcome };
+        self.notification_attempts.get_or_create(&sent).inc();
     }
 
     /// So many causes had a code that no rule knows.

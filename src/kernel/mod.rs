@@ -12,6 +12,7 @@ pub mod error;
 pub mod global_id;
 pub mod keys;
 pub mod limits;
+pub mod mail;
 pub mod metrics;
 pub mod page;
 pub mod plain;

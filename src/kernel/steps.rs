@@ -1,7 +1,7 @@
 //! Steps of the clock, for plots: minutes to hours by UTC, days by a time zone.
 
 use async_graphql::Enum;
-use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use sea_orm::DbBackend;
 use sea_orm::sea_query::{ArrayType, Value};
@@ -61,7 +61,7 @@ pub fn boundaries(span: &Span, zone: Tz) -> Result<Vec<Micros>> {
     Ok((0..=count).map(|step| first + step * length).collect())
 }
 
-/// Midnights of the zone; where a day has none (a change of the clock), the first instant that it has.
+/// Midnights of the zone.
 fn day_boundaries(span: &Span, zone: Tz) -> Result<Option<Vec<Micros>>> {
     let out_of_range =
         || Error::BadUserInput("since and until lie in the years of the calendar.".into());
@@ -80,18 +80,22 @@ fn day_boundaries(span: &Span, zone: Tz) -> Result<Option<Vec<Micros>>> {
     Ok(Some(boundaries))
 }
 
+/// The instant of a local time; where a change of the clock skips it, the first instant behind, and where the time comes
+/// twice, the first.
+pub fn first_instant(day: NaiveDate, time: NaiveTime, zone: Tz) -> Option<Micros> {
+    /// A change of the clock skips a day at most: where a zone moves across the date line.
+    const LONGEST_GAP_MINUTES: i64 = 24 * 60;
+    let start = day.and_time(time);
+    (0..=LONGEST_GAP_MINUTES)
+        .filter_map(|minutes| start.checked_add_signed(TimeDelta::minutes(minutes)))
+        .find_map(|local| zone.from_local_datetime(&local).earliest())
+        .map(|at| at.timestamp_micros())
+}
+
+/// The beginning of a day of the zone.
 fn midnight(day: NaiveDate, zone: Tz) -> Micros {
-    (0..=24)
-        .filter_map(|half_hours| day.and_hms_opt(half_hours / 2, half_hours % 2 * 30, 0))
-        .find_map(|time| zone.from_local_datetime(&time).earliest())
-        .map_or_else(
-            || {
-                day.and_time(chrono::NaiveTime::MIN)
-                    .and_utc()
-                    .timestamp_micros()
-            },
-            |at| at.timestamp_micros(),
-        )
+    let utc = || day.and_time(NaiveTime::MIN).and_utc().timestamp_micros();
+    first_instant(day, NaiveTime::MIN, zone).unwrap_or_else(utc)
 }
 
 /// The steps as rows `(step, start)` for a statement, and their values; its own values come behind these.

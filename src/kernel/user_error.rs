@@ -27,6 +27,8 @@ pub enum UserErrorCode {
     IdempotencyKeyReused,
     /// An address that is not called: of a private network, or without https.
     AddressNotAllowed,
+    /// What is asked for does not go with the present state: the message says what it is.
+    Conflict,
     /// A claimed item that another engine has claimed or answered since.
     LeaseLost,
 }

@@ -71,6 +71,11 @@ impl Change {
         self.head.hub_id
     }
 
+    /// Where the feed stands.
+    pub fn sequence(&self) -> i64 {
+        self.head.sequence
+    }
+
     /// Takes the next `count` sequence numbers of the feed and answers the first.
     pub fn next_sequences(&mut self, count: usize) -> Result<i64> {
         let count =

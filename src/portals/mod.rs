@@ -29,6 +29,7 @@ pub use settings::{check_key, check_length};
 pub use state::PortalEventKind;
 pub use store::{CategoryCounters, PortalRow, exists, find, find_in, positions};
 pub use tables::category_counters;
+pub use webhook::checked_address;
 
 /// Whether a portal syncs at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, EnumIter, DeriveActiveEnum)]

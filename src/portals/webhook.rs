@@ -3,13 +3,13 @@
 use async_graphql::MaybeUndefined;
 
 use crate::kernel::call::Call;
-use crate::kernel::clock::{MINUTE, Micros};
+use crate::kernel::clock::Micros;
+use crate::kernel::env::Env;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
 use crate::kernel::scalars::Url;
 use crate::kernel::user_error::{UserError, UserErrorCode};
-use crate::kernel::webhook::new_secret;
-use crate::portals::check_length;
+use crate::kernel::webhook::{new_secret, secrets_at};
 use crate::portals::tables::portals;
 
 /// A new address with its secret.
@@ -29,20 +29,34 @@ pub(super) fn checked_webhook(
         MaybeUndefined::Null => return Ok(Ok(Some(None))),
         MaybeUndefined::Value(url) => url.0.trim(),
     };
-    const KEY: &str = "resyncWebhookUrl";
-    if let Err(error) = check_length(text, KEY, limits::URL_CHARACTERS) {
-        return Ok(Err(error));
+    match checked_address(&call.env, text, &["resyncWebhookUrl"]) {
+        Err(error) => Ok(Err(error)),
+        Ok(url) => {
+            let secret = new_secret()?;
+            Ok(Ok(Some(Some(NewWebhook { url, secret }))))
+        }
+    }
+}
+
+/// An address that may be called, or why the value at `path` of the input is none.
+pub fn checked_address(env: &Env, text: &str, path: &[&str]) -> Result<String, UserError> {
+    let limit = limits::URL_CHARACTERS;
+    if text.chars().count() > limit.value {
+        let message = format!("At most {} {} ({}).", limit.value, limit.unit, limit.name);
+        return Err(UserError::new(UserErrorCode::TooLong, path, message));
     }
     let Ok(url) = url::Url::parse(text) else {
-        let message = "Not a URL. An https URL is needed, for example https://example.com/resync.";
-        return Ok(Err(UserError::new(UserErrorCode::Invalid, &[KEY], message)));
+        let message = "Not a URL. An https URL is needed, for example https://example.com/sync.";
+        return Err(UserError::new(UserErrorCode::Invalid, path, message));
     };
-    if let Some(refusal) = call.env.webhooks.refusal(&url) {
-        let code = UserErrorCode::AddressNotAllowed;
-        return Ok(Err(UserError::new(code, &[KEY], refusal)));
+    match env.webhooks.refusal(&url) {
+        Some(refusal) => Err(UserError::new(
+            UserErrorCode::AddressNotAllowed,
+            path,
+            refusal,
+        )),
+        None => Ok(url.to_string()),
     }
-    let (url, secret) = (url.to_string(), new_secret()?);
-    Ok(Ok(Some(Some(NewWebhook { url, secret }))))
 }
 
 impl portals::Model {
@@ -66,11 +80,8 @@ impl portals::Model {
 
     /// What signs at an instant, the newest first.
     pub fn resync_webhook_secrets(&self, now: Micros) -> Vec<&str> {
-        let rotation = limits::WEBHOOK_ROTATION_HOURS.value as Micros * 60 * MINUTE;
-        let rotated_at = self.resync_webhook_rotated_at.unwrap_or(0);
-        let former = self.resync_webhook_former_secret.as_deref();
-        let former = former.filter(|_| now < rotated_at + rotation);
         let present = self.resync_webhook_secret.as_deref();
-        present.into_iter().chain(former).collect()
+        let former = self.resync_webhook_former_secret.as_deref();
+        secrets_at((present, former), self.resync_webhook_rotated_at, now)
     }
 }

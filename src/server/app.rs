@@ -26,10 +26,12 @@ use crate::kernel::config::{Config, LiveConfig};
 use crate::kernel::db::Db;
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::mail::Mailer;
 use crate::kernel::metrics::Metrics;
 use crate::kernel::tls;
 use crate::kernel::wake::Wake;
 use crate::kernel::webhook::WebhookSender;
+use crate::notifications;
 use crate::quota;
 use crate::quota::live::QuotaWatch;
 use crate::resync;
@@ -66,6 +68,7 @@ impl App {
             metrics: metrics.clone(),
             wake: Wake::default(),
             webhooks: WebhookSender::new(config.allows_private_webhooks)?,
+            mailer: Mailer::new(&config.mail)?,
         };
         let (stopping, open) = (CancellationToken::new(), TaskTracker::new());
         let live = Arc::new(Live::new(env.clone(), stopping.clone(), open.clone()));
@@ -143,6 +146,8 @@ pub async fn run(
         () = app.live.look_around() => {}
         () = quota::recover(&app.env) => {}
         () = resync::sweep(&app.env) => {}
+        () = notifications::tell(&app.env, config.gathering) => {}
+        () = notifications::deliver(&app.env) => {}
         () = resync::push(&app.env) => {}
         () = hear_others(&app, &config) => {}
     }

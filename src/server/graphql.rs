@@ -18,6 +18,9 @@ use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::limits;
 
 use crate::kernel::scalars::Instant;
+use crate::notifications::api::{
+    NotificationDelivery, NotificationMutations, NotificationSettings,
+};
 use crate::portals::api::{
     Portal, PortalChange, PortalEvent, PortalListArguments, PortalOrder, list_portals,
 };
@@ -80,6 +83,8 @@ pub enum Node {
     PortalChange(PortalChange),
     Quota(Quota),
     PortalEvent(PortalEvent),
+    NotificationSettings(NotificationSettings),
+    NotificationDelivery(NotificationDelivery),
     ResyncBatch(ResyncBatch),
     ResyncResult(ResyncResult),
 }
@@ -241,6 +246,12 @@ async fn load(call: &Call, id: &ID) -> Result<Option<Node>> {
         Kind::ResyncResult => ResyncResult::load(call, scope, &id)
             .await?
             .map(Node::ResyncResult),
+        Kind::NotificationSettings => NotificationSettings::load(call, scope)
+            .await?
+            .map(Node::NotificationSettings),
+        Kind::NotificationDelivery => NotificationDelivery::load(call, &scope, &id)
+            .await?
+            .map(Node::NotificationDelivery),
         // Only mutations of engines ask for them.
         Kind::ApiCallReservation | Kind::ResyncItem => None,
     })
@@ -250,6 +261,7 @@ async fn load(call: &Call, id: &ID) -> Result<Option<Node>> {
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     PortalMutations,
+    NotificationMutations,
     QuotaMutations,
     StreamMutations,
     ReportMutations,

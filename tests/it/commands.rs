@@ -302,6 +302,16 @@ async fn demo_shows_everything() {
             .iter()
             .all(|token| printed.contains(token))
     );
+    let folder = printed.split("into the folder ").nth(1).expect("a folder");
+    let folder = folder.split_whitespace().next().expect("a path").to_owned();
+    eventually("a mail", async || {
+        let mails = std::fs::read_dir(&folder).ok()?.flatten();
+        let mails = mails.filter_map(|mail| std::fs::read_to_string(mail.path()).ok());
+        mails
+            .into_iter()
+            .find(|mail| mail.contains("Subject: Nordwind") && mail.contains("new sync errors"))
+    })
+    .await;
     let token = printed.split("read token:").nth(1).expect("a token");
     let token = token.split_whitespace().next().expect("a token");
     let query = "{ portal(hubId: 1001) { resyncBatches(statuses: [COMPLETED]) { nodes { succeededCount } } } }";

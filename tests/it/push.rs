@@ -16,9 +16,9 @@ use crate::harness::{Server, both, eventually, failure, manager, minute, token};
 use crate::resync::{answer, batch, counts, errors, other, resync};
 
 /// One call as it came.
-struct Called {
+pub struct Called {
     headers: HeaderMap,
-    body: String,
+    pub body: String,
 }
 
 impl Called {
@@ -32,12 +32,12 @@ impl Called {
         json!({ "outcomes": self.items().iter().map(outcome).collect::<Vec<_>>() })
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().expect("a text")
     }
 
     /// Whether a secret made one of the signatures.
-    fn is_signed_by(&self, secret: &str) -> bool {
+    pub fn is_signed_by(&self, secret: &str) -> bool {
         let timestamp = self.header("webhook-timestamp").parse().expect("a number");
         let webhook = Webhook::new(secret).expect("a secret");
         let signature = webhook.sign(self.header("webhook-id"), timestamp, self.body.as_bytes());
@@ -50,8 +50,8 @@ impl Called {
 
 /// A receiver on a real port: answers what it was told to, then that it has taken the call.
 #[derive(Clone, Default)]
-struct Receiver {
-    calls: Arc<Mutex<Vec<Called>>>,
+pub struct Receiver {
+    pub calls: Arc<Mutex<Vec<Called>>>,
     answers: Arc<Mutex<VecDeque<(StatusCode, Value)>>>,
     /// Whether it answers at once that all records sync.
     succeeds: Arc<AtomicBool>,
@@ -60,7 +60,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    async fn start() -> (Self, String) {
+    pub async fn start() -> (Self, String) {
         let receiver = Self::default();
         let own = receiver.clone();
         let take = async move |headers: HeaderMap, body: String| {
@@ -98,7 +98,7 @@ impl Receiver {
         (receiver, url)
     }
 
-    fn answers(&self, status: u16, body: Value) {
+    pub fn answers(&self, status: u16, body: Value) {
         let status = StatusCode::from_u16(status).expect("a status");
         self.answers
             .lock()
@@ -107,7 +107,7 @@ impl Receiver {
     }
 
     /// The call of this number, once it has come.
-    async fn call(&self, number: usize) -> Called {
+    pub async fn call(&self, number: usize) -> Called {
         eventually("a call", async || {
             let mut calls = self.calls.lock().expect("calls");
             let place = number - 1;

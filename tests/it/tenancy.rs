@@ -23,6 +23,16 @@ const ROOT_FIELDS: &[(&str, &str, &str)] = &[
         "NOT_FOUND",
     ),
     (
+        "configureNotifications",
+        "mutation ($input: ConfigureNotificationsInput!) { configureNotifications(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    (
+        "sendTestNotification",
+        "mutation ($input: SendTestNotificationInput!) { sendTestNotification(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    (
         "reportPortalState",
         "mutation ($input: ReportPortalStateInput!) { reportPortalState(input: $input) { userErrors { code } } }",
         "NOT_FOUND",
@@ -165,6 +175,8 @@ fn opened_by(field: &str) -> &'static [&'static str] {
         }
         "resyncBatch" => &["sync-health:read", "sync-health:manage"],
         "configurePortal"
+        | "configureNotifications"
+        | "sendTestNotification"
         | "setHubspotAllocation"
         | "resyncSyncErrors"
         | "resyncMatchingSyncErrors"

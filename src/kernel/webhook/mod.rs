@@ -14,7 +14,7 @@ use standardwebhooks::{
 };
 use url::Url;
 
-use crate::kernel::clock::{Micros, SECOND};
+use crate::kernel::clock::{MINUTE, Micros, SECOND};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 
@@ -139,6 +139,17 @@ pub fn new_secret() -> Result<String> {
     let filled = ring::default_provider().secure_random.fill(&mut fresh);
     filled.map_err(|_| Error::Internal("the system gives no random bytes".into()))?;
     Ok(format!("whsec_{}", BASE64_STANDARD.encode(fresh)))
+}
+
+/// What signs at an instant, the newest first: the present secret, and the former one for a while behind the rotation.
+pub fn secrets_at<'a>(
+    (present, former): (Option<&'a str>, Option<&'a str>),
+    rotated_at: Option<Micros>,
+    now: Micros,
+) -> Vec<&'a str> {
+    let rotation = limits::WEBHOOK_ROTATION_HOURS.value as Micros * 60 * MINUTE;
+    let former = former.filter(|_| now < rotated_at.unwrap_or(0) + rotation);
+    present.into_iter().chain(former).collect()
 }
 
 impl fmt::Debug for WebhookSender {

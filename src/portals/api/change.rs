@@ -78,7 +78,7 @@ impl PortalChange {
         &self.0.changed_by
     }
 
-    /// The setting, named as the field of Portal.
+    /// The setting, named as the field of Portal; one of an object below it with a dot.
     async fn setting(&self) -> &str {
         &self.0.setting
     }

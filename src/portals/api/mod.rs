@@ -21,6 +21,7 @@ use crate::kernel::plain::Plain;
 use crate::kernel::progress::Position;
 use crate::kernel::scalars::{Instant, Url};
 use crate::kernel::steps::{Interval, Span};
+use crate::notifications::api::NotificationSettings;
 use crate::portals::store::{self, PortalRow};
 use crate::portals::{Locale, SuspensionReason, SyncState};
 use crate::quota::api::Quota;
@@ -126,6 +127,11 @@ impl Portal {
     /// Where its records to be tried again are sent, and how that goes; null until configured.
     async fn resync_webhook(&self, ctx: &Context<'_>) -> Result<Option<ResyncWebhook>> {
         ResyncWebhook::load(Call::of(ctx)?, self).await
+    }
+
+    /// Who is told of news, when and how.
+    async fn notification_settings(&self, ctx: &Context<'_>) -> Result<NotificationSettings> {
+        NotificationSettings::of(Call::of(ctx)?, self).await
     }
 
     /// Whether the portal syncs at present: as last reported, or as failures said (no API calls left, the API disabled);

@@ -19,6 +19,15 @@ pub struct ResolutionGuide {
     steps: Vec<ResolutionStep>,
 }
 
+impl ResolutionGuide {
+    /// The first step, with its first link where it has any.
+    pub(super) fn into_first(self) -> Option<(String, Option<(String, Url)>)> {
+        let step = self.steps.into_iter().next()?;
+        let link = step.links.into_iter().next();
+        Some((step.text, link.map(|link| (link.label, link.url))))
+    }
+}
+
 /// One thing to do.
 #[derive(Debug, Clone, SimpleObject)]
 pub struct ResolutionStep {

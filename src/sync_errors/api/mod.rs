@@ -1,5 +1,6 @@
 //! The GraphQL objects of sync errors, one file for each part of the contract.
 
+mod brief;
 mod card;
 mod details;
 mod error;
@@ -12,6 +13,7 @@ mod plain;
 mod record;
 mod subscription;
 
+pub use brief::{Brief, FirstLink, briefs, worst};
 pub use card::{CategorySummary, TrendPoint};
 pub(super) use error::prefetch;
 pub use error::{Classification, SyncError, error_id};

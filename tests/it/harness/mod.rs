@@ -7,6 +7,7 @@ pub mod exchanges;
 pub mod invariants;
 pub mod live;
 mod logs;
+pub mod mails;
 pub mod metrics;
 pub mod postgres;
 pub mod remote;
@@ -314,7 +315,8 @@ pub async fn eventually<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>
         }
         assert!(
             start.elapsed() < std::time::Duration::from_secs(60),
-            "{what} did not come"
+            "{what} did not come\n{:#?}",
+            take_error_logs()
         );
         tokio::time::timeout(
             std::time::Duration::from_millis(50),

@@ -235,19 +235,24 @@ impl SyncError {
     }
 
     fn title_in(&self, locale: Locale) -> String {
-        let row = &self.row;
-        let (own, other) = match row.system {
-            System::Hubspot => (&row.hubspot_object_type, &row.salesforce_object_type),
-            System::Salesforce => (&row.salesforce_object_type, &row.hubspot_object_type),
-        };
-        let fields = self.stored_details().field_names(row.system);
-        error_title(
-            row.error_type,
-            locale,
-            own.as_deref().or(other.as_deref()),
-            &fields,
-        )
+        title_of(&self.row, locale)
     }
+}
+
+/// The type of an error in words, with object and fields.
+pub(super) fn title_of(row: &sync_errors::Model, locale: Locale) -> String {
+    let (own, other) = match row.system {
+        System::Hubspot => (&row.hubspot_object_type, &row.salesforce_object_type),
+        System::Salesforce => (&row.salesforce_object_type, &row.hubspot_object_type),
+    };
+    let details: Details = serde_json::from_str(&row.details).unwrap_or(Details::Other);
+    let fields = details.field_names(row.system);
+    error_title(
+        row.error_type,
+        locale,
+        own.as_deref().or(other.as_deref()),
+        &fields,
+    )
 }
 
 fn record_cursor(record: &AffectedRecord) -> String {

@@ -1,0 +1,210 @@
+//! Messages on their way: each recipient for itself, with growing pauses, a limited number of times, always with the same
+//! id. No transaction is held meanwhile; a server that dies leaves a delivery that another one takes over.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use url::Url;
+
+use crate::kernel::auth::{Report, Scope};
+use crate::kernel::clock::{Micros, SECOND, instant};
+use crate::kernel::env::Env;
+use crate::kernel::error::Result;
+use crate::kernel::limits;
+use crate::kernel::mail::{Mail, MailError};
+use crate::kernel::webhook;
+use crate::notifications::tables::{notification_deliveries, notifications};
+use crate::notifications::{DeliveryStatus, NotificationChannel, store};
+
+/// Messages that are under way at once, so that slow servers do not hold up each other.
+const AT_ONCE: usize = 32;
+/// Those of one portal.
+const OF_PORTAL_AT_ONCE: usize = 8;
+/// For how long a server may take for one attempt before another one takes over; longer than a mail or a call takes.
+const BUSY: Micros = 60 * SECOND;
+/// The pause after the first failed attempt; each further one is three times as long.
+const FIRST_PAUSE: Micros = 10 * SECOND;
+/// The longest pause.
+const LONGEST_PAUSE: Micros = 3_600 * SECOND;
+
+/// One attempt that has ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Attempt {
+    /// In microseconds since 1970.
+    pub(super) at: Micros,
+    /// Why it failed.
+    pub(super) error: Option<String>,
+}
+
+impl notification_deliveries::Model {
+    /// The attempts that have ended, oldest first.
+    pub(super) fn ended(&self) -> Vec<Attempt> {
+        serde_json::from_str(&self.attempts).unwrap_or_default()
+    }
+}
+
+/// How an attempt ended.
+enum Sent {
+    Delivered,
+    /// It is tried again.
+    Failed(String),
+    /// It never will.
+    Refused(String),
+}
+
+/// Delivers the messages of all portals, for ever.
+pub async fn deliver(env: &Env) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let mut under_way: JoinSet<i64> = JoinSet::new();
+    let mut of_portal: HashMap<i64, usize> = HashMap::new();
+    loop {
+        let due = match AT_ONCE - under_way.len() {
+            0 => Vec::new(),
+            free => due(env, free).await,
+        };
+        for row in due {
+            let own = of_portal.entry(row.hub_id).or_default();
+            if *own < OF_PORTAL_AT_ONCE {
+                *own += 1;
+                let env = env.clone();
+                under_way.spawn(async move {
+                    let hub_id = row.hub_id;
+                    if let Err(error) = attempt(&env, row).await {
+                        let _ = error.answer();
+                    }
+                    hub_id
+                });
+            }
+        }
+        tokio::select! {
+            Some(Ok(hub_id)) = under_way.join_next() => {
+                if let Some(own) = of_portal.get_mut(&hub_id) {
+                    *own = own.saturating_sub(1);
+                }
+                of_portal.retain(|_, own| *own > 0);
+            }
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+async fn due(env: &Env, free: usize) -> Vec<notification_deliveries::Model> {
+    let wanted = (env.clock.now(), free, OF_PORTAL_AT_ONCE);
+    let due = store::due(&env.db.moving(), wanted).await;
+    due.unwrap_or_else(|error| {
+        // Logged where it is translated; the next look tries again.
+        let _ = error.answer();
+        Vec::new()
+    })
+}
+
+async fn attempt(env: &Env, row: notification_deliveries::Model) -> Result<()> {
+    let Some(mut row) = store::take(env, row, env.clock.now() + BUSY).await? else {
+        return Ok(());
+    };
+    let scope = Scope::<Report>::of_server(row.hub_id);
+    let message = store::message(&env.db.moving(), &scope, row.notification_id).await?;
+    let sent = match message {
+        Some(message) => send(env, &scope, &row, &message).await?,
+        None => Sent::Refused("The message is gone.".into()),
+    };
+    let outcome = match &sent {
+        Sent::Delivered => "delivered",
+        Sent::Failed(_) | Sent::Refused(_) => "failed",
+    };
+    let channel = match row.channel {
+        NotificationChannel::Email => "email",
+        NotificationChannel::Webhook => "webhook",
+    };
+    env.metrics.notification_sent(channel, outcome);
+    end(&mut row, sent, env.clock.now());
+    store::end(env, &row).await
+}
+
+/// What became of a delivery by an attempt.
+fn end(row: &mut notification_deliveries::Model, sent: Sent, now: Micros) {
+    let most = i32::try_from(limits::NOTIFICATION_ATTEMPTS.value).unwrap_or(i32::MAX);
+    let is_last = row.attempt_count >= most;
+    let error = match sent {
+        Sent::Delivered => {
+            row.status = DeliveryStatus::Delivered;
+            row.delivered_at = Some(now);
+            None
+        }
+        Sent::Failed(why) => {
+            if is_last {
+                row.status = DeliveryStatus::Failed;
+            }
+            row.next_at = now + pause(row);
+            Some(why)
+        }
+        Sent::Refused(why) => {
+            row.status = DeliveryStatus::Failed;
+            Some(why)
+        }
+    };
+    let mut attempts = row.ended();
+    let error_told = error.clone();
+    attempts.push(Attempt {
+        at: now,
+        error: error_told,
+    });
+    row.attempts = serde_json::to_string(&attempts).unwrap_or_else(|_| "[]".to_owned());
+    row.last_error = error;
+}
+
+/// Three times as long after each failure, and up to half of it more, so that recipients are not all tried at once.
+fn pause(row: &notification_deliveries::Model) -> Micros {
+    let exponent = u32::try_from(row.attempt_count - 1).unwrap_or(0).min(10);
+    let pause = FIRST_PAUSE
+        .saturating_mul(3_i64.pow(exponent))
+        .min(LONGEST_PAUSE);
+    let random = i64::from(row.notification_id.as_bytes()[15]) + i64::from(row.number) * 37;
+    pause + pause * (random % 256) / 512
+}
+
+async fn send(
+    env: &Env,
+    scope: &Scope<Report>,
+    row: &notification_deliveries::Model,
+    message: &notifications::Model,
+) -> Result<Sent> {
+    let settings = store::settings(&env.db.moving(), scope).await?;
+    let recipients = match row.channel {
+        NotificationChannel::Email => settings.emails(),
+        NotificationChannel::Webhook => settings.webhook_urls(),
+    };
+    if !recipients.contains(&row.target) {
+        return Ok(Sent::Refused("It is no recipient any more.".into()));
+    }
+    let id = format!("{}-{}", row.notification_id, row.number);
+    if row.channel == NotificationChannel::Email {
+        let mail = Mail {
+            id: &id,
+            to: &row.target,
+            subject: &message.subject,
+            text: message.mail_text.as_deref().unwrap_or_default(),
+            html: message.mail_html.as_deref().unwrap_or_default(),
+            written_at: SystemTime::from(instant(message.created_at)),
+        };
+        return Ok(match env.mailer.send(&mail).await {
+            Ok(()) => Sent::Delivered,
+            Err(MailError::Failed(why)) => Sent::Failed(why),
+            Err(MailError::Refused(why)) => Sent::Refused(why),
+        });
+    }
+    let Ok(url) = Url::parse(&row.target) else {
+        return Ok(Sent::Refused("Not a URL.".into()));
+    };
+    let now = env.clock.now();
+    let call = webhook::Message {
+        id: &id,
+        body: message.webhook_body.as_deref().unwrap_or_default(),
+        secrets: &settings.webhook_secrets(now),
+        now,
+    };
+    let called = env.webhooks.send(&url, &call).await;
+    Ok(called.map_or_else(Sent::Failed, |_| Sent::Delivered))
+}

@@ -1,0 +1,257 @@
+//! The SQL of settings, messages and deliveries.
+
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Order, Query, SelectStatement};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
+    Statement,
+};
+use uuid::Uuid;
+
+use crate::kernel::auth::{Right, Scope};
+use crate::kernel::bulk;
+use crate::kernel::clock::Micros;
+use crate::kernel::db::Snapshot;
+use crate::kernel::env::Env;
+use crate::kernel::error::Result;
+use crate::kernel::page::Page;
+use crate::notifications::tables::{notification_deliveries, notification_settings, notifications};
+use crate::notifications::{DeliveryStatus, NotificationFrequency};
+
+/// The settings of a portal; the defaults until it has configured any.
+pub(super) async fn settings<R: Right>(
+    snapshot: &Snapshot,
+    scope: &Scope<R>,
+) -> Result<notification_settings::Model> {
+    use notification_settings::Column;
+    let mut select = Query::select();
+    select
+        .column(Asterisk)
+        .from(notification_settings::Entity)
+        .and_where(Expr::col(Column::HubId).eq(scope.hub_id()));
+    let stored = snapshot.one(&select).await?;
+    Ok(stored.unwrap_or_else(|| notification_settings::Model::default_of(scope)))
+}
+
+/// A portal whose news may have to be told.
+#[derive(Debug, FromQueryResult)]
+pub(super) struct Candidate {
+    pub(super) hub_id: i64,
+    /// Of the settings.
+    pub(super) version: i64,
+    pub(super) frequency: NotificationFrequency,
+    /// Where the feed stands.
+    pub(super) sequence: i64,
+}
+
+/// The portals whose feed has grown since news were told at once, whose digest is due, or whose time zone has changed.
+pub(super) async fn candidates(snapshot: &Snapshot, now: Micros) -> Result<Vec<Candidate>> {
+    let sql = "SELECT s.hub_id, s.version, s.frequency, h.sequence FROM notification_settings AS s \
+        JOIN feed_heads AS h ON h.hub_id = s.hub_id JOIN portals AS p ON p.hub_id = s.hub_id \
+        WHERE s.enabled AND ((s.frequency = 0 AND h.sequence > s.told_sequence) \
+        OR (s.frequency > 0 AND (s.due_at <= $1 OR s.due_zone <> p.time_zone)))";
+    let statement = Statement::from_sql_and_values(snapshot.backend(), sql, [now.into()]);
+    snapshot.all_raw(statement).await
+}
+
+/// Writes settings, unless somebody else has written them since they were read.
+pub(super) async fn replace(
+    transaction: &DatabaseTransaction,
+    mut row: notification_settings::Model,
+) -> Result<bool> {
+    let read = row.version;
+    row.version += 1;
+    if read == 0 {
+        let conflict = "ON CONFLICT (hub_id) DO NOTHING RETURNING hub_id";
+        let inserted: Vec<Key> = bulk::insert_returning::<notification_settings::Entity, _>(
+            transaction,
+            [&row],
+            conflict,
+        )
+        .await?;
+        return Ok(inserted.iter().any(|key| key.hub_id == row.hub_id));
+    }
+    use notification_settings::Column;
+    // Locks the row and compares: a second one waits here and finds another version.
+    let taken = notification_settings::Entity::update_many()
+        .col_expr(Column::Version, Expr::value(row.version))
+        .filter(Column::HubId.eq(row.hub_id))
+        .filter(Column::Version.eq(read))
+        .exec(transaction)
+        .await?;
+    if taken.rows_affected == 0 {
+        return Ok(false);
+    }
+    bulk::upsert::<notification_settings::Entity>(transaction, [&row]).await?;
+    Ok(true)
+}
+
+#[derive(FromQueryResult)]
+struct Key {
+    hub_id: i64,
+}
+
+/// Writes a message and its deliveries.
+pub(super) async fn insert(
+    transaction: &DatabaseTransaction,
+    message: &notifications::Model,
+    deliveries: &[notification_deliveries::Model],
+) -> Result<()> {
+    bulk::insert::<notifications::Entity>(transaction, [message], "").await?;
+    bulk::insert::<notification_deliveries::Entity>(transaction, deliveries, "").await
+}
+
+/// A delivery with the message that it brings.
+#[derive(Debug, Clone)]
+pub(super) struct Delivery {
+    pub(super) row: notification_deliveries::Model,
+    pub(super) subject: String,
+    pub(super) created_at: Micros,
+}
+
+impl FromQueryResult for Delivery {
+    fn from_query_result(row: &sea_orm::QueryResult, _: &str) -> Result<Self, sea_orm::DbErr> {
+        Ok(Self {
+            row: notification_deliveries::Model::from_query_result(row, "")?,
+            subject: row.try_get("", "subject")?,
+            created_at: row.try_get("", "created_at")?,
+        })
+    }
+}
+
+/// The deliveries of a portal in these states; any where none is named. No column is selected yet.
+pub(super) fn deliveries<R: Right>(
+    scope: &Scope<R>,
+    statuses: &[DeliveryStatus],
+) -> SelectStatement {
+    use notification_deliveries::{Column, Entity};
+    let mut select = Query::select();
+    select
+        .from(Entity)
+        .and_where(Expr::col((Entity, Column::HubId)).eq(scope.hub_id()));
+    if !statuses.is_empty() {
+        let status = Expr::col((Entity, Column::Status));
+        select.and_where(status.is_in(statuses.iter().copied()));
+    }
+    select
+}
+
+fn with_messages(select: &mut SelectStatement) {
+    use notification_deliveries::{Column, Entity};
+    let message = |column| Expr::col((notifications::Entity, column));
+    let same = message(notifications::Column::HubId)
+        .equals((Entity, Column::HubId))
+        .and(message(notifications::Column::Id).equals((Entity, Column::NotificationId)));
+    select
+        .column((Entity, Asterisk))
+        .column((notifications::Entity, notifications::Column::Subject))
+        .column((notifications::Entity, notifications::Column::CreatedAt))
+        .inner_join(notifications::Entity, same);
+}
+
+/// A page of deliveries, newest first.
+pub(super) async fn deliveries_page(
+    snapshot: &Snapshot,
+    mut select: SelectStatement,
+    page: &Page,
+) -> Result<Vec<Delivery>> {
+    use notification_deliveries::{Column, Entity};
+    let key = || [Column::NotificationId, Column::Number].map(|column| (Entity, column));
+    if let Some(cursor) = page.after {
+        let number = i32::try_from(cursor.value).unwrap_or(i32::MAX);
+        let place = Expr::tuple([Expr::val(cursor.id), Expr::val(number)]);
+        select.and_where(Expr::tuple(key().map(Expr::col)).lt(place));
+    }
+    for column in key() {
+        select.order_by(column, Order::Desc);
+    }
+    with_messages(&mut select);
+    select.limit(page.fetch_count());
+    snapshot.all(&select).await
+}
+
+/// The deliveries of a message; or one of them, by its number.
+pub(super) async fn of_message<R: Right>(
+    snapshot: &Snapshot,
+    scope: &Scope<R>,
+    (id, number): (Uuid, Option<i32>),
+) -> Result<Vec<Delivery>> {
+    use notification_deliveries::{Column, Entity};
+    let mut select = deliveries(scope, &[]);
+    select.and_where(Expr::col((Entity, Column::NotificationId)).eq(id));
+    if let Some(number) = number {
+        select.and_where(Expr::col((Entity, Column::Number)).eq(number));
+    }
+    select.order_by((Entity, Column::Number), Order::Asc);
+    with_messages(&mut select);
+    snapshot.all(&select).await
+}
+
+/// Deliveries that are due, the longest waiting first, a few of each portal.
+pub(super) async fn due(
+    snapshot: &Snapshot,
+    (now, most, of_portal): (Micros, usize, usize),
+) -> Result<Vec<notification_deliveries::Model>> {
+    let sql = format!(
+        "SELECT * FROM (SELECT d.*, ROW_NUMBER() OVER (PARTITION BY d.hub_id ORDER BY d.next_at) AS place \
+         FROM notification_deliveries AS d WHERE d.status = 0 AND d.next_at <= $1) AS due \
+         WHERE place <= {of_portal} ORDER BY next_at LIMIT {most}"
+    );
+    let statement = Statement::from_sql_and_values(snapshot.backend(), sql, [now.into()]);
+    snapshot.all_raw(statement).await
+}
+
+/// Takes a delivery for this server until an instant, unless another one has it; answers it as it is then.
+pub(super) async fn take(
+    env: &Env,
+    mut row: notification_deliveries::Model,
+    until: Micros,
+) -> Result<Option<notification_deliveries::Model>> {
+    use notification_deliveries::Column;
+    let transaction = env.db.begin().await?;
+    let taken = notification_deliveries::Entity::update_many()
+        .col_expr(Column::NextAt, Expr::value(until))
+        .col_expr(Column::AttemptCount, Expr::value(row.attempt_count + 1))
+        .filter(Column::HubId.eq(row.hub_id))
+        .filter(Column::NotificationId.eq(row.notification_id))
+        .filter(Column::Number.eq(row.number))
+        .filter(Column::Status.eq(DeliveryStatus::Pending))
+        .filter(Column::NextAt.eq(row.next_at))
+        .exec(&transaction)
+        .await?;
+    transaction.commit().await?;
+    row.next_at = until;
+    row.attempt_count += 1;
+    Ok((taken.rows_affected == 1).then_some(row))
+}
+
+/// Writes how an attempt ended; drops the texts of a message that nobody waits for any more.
+pub(super) async fn end(env: &Env, row: &notification_deliveries::Model) -> Result<()> {
+    let transaction = env.db.begin().await?;
+    bulk::upsert::<notification_deliveries::Entity>(&transaction, [row]).await?;
+    if row.status != DeliveryStatus::Pending {
+        let sql = "UPDATE notifications SET mail_text = NULL, mail_html = NULL, webhook_body = NULL \
+            WHERE hub_id = $1 AND id = $2 AND NOT EXISTS (SELECT 1 FROM notification_deliveries AS d \
+            WHERE d.hub_id = $1 AND d.notification_id = $2 AND d.status = 0)";
+        let values = [row.hub_id.into(), row.notification_id.into()];
+        let backend = transaction.get_database_backend();
+        let statement = Statement::from_sql_and_values(backend, sql, values);
+        transaction.execute_raw(statement).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// The message of a delivery.
+pub(super) async fn message<R: Right>(
+    snapshot: &Snapshot,
+    scope: &Scope<R>,
+    id: Uuid,
+) -> Result<Option<notifications::Model>> {
+    use notifications::Column;
+    let mut select = Query::select();
+    select
+        .column(Asterisk)
+        .from(notifications::Entity)
+        .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
+        .and_where(Expr::col(Column::Id).eq(id));
+    snapshot.one(&select).await
+}
