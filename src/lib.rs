@@ -7,6 +7,7 @@
 //! - [`sync_errors`] is errors with their records, the reports that make them, feed, trend and subscriptions.
 //! - [`notifications`] is who is told of news, when and how.
 //! - [`resync`] is records that are tried again: batches, what engines claim and answer, automatic retries.
+//! - [`upkeep`] sweeps what is old, forgets portals and recounts: the only room that knows the tables of all others.
 //! - [`server`] puts them together: every transport hands its requests to the same steps; [`demo`] is an engine that uses nothing but the public API.
 //!
 //! What holds everywhere: a [`kernel::auth::Scope`] is made only from a verified token, and each statement on a
@@ -27,3 +28,4 @@ pub mod quota;
 pub mod resync;
 pub mod server;
 pub mod sync_errors;
+pub mod upkeep;

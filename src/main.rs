@@ -3,6 +3,7 @@
 mod cli;
 mod explain;
 mod import;
+mod operator;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,7 +15,6 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use sync_health::kernel::auth::{self, VerifierConfig};
 use sync_health::kernel::config::Config;
-use sync_health::kernel::db::Db;
 use sync_health::kernel::error::Error;
 use sync_health::kernel::mail::MailConfig;
 use sync_health::kernel::tls;
@@ -40,7 +40,10 @@ fn main() -> ExitCode {
         Ok(traces) => traces,
         Err(error) => return fail(&text(error)),
     };
-    let for_people = matches!(cli.command, Command::Demo(_) | Command::Import(_));
+    let for_people = matches!(
+        cli.command,
+        Command::Demo(_) | Command::Import(_) | Command::Doctor(_) | Command::Forget(_)
+    );
     log(for_people, traces.as_ref());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -59,7 +62,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The log: JSON on standard error, words for people in demo and import; and traces, where they are sent.
+/// The log: JSON on standard error, words for people in demo and in commands on a database; and traces, where they are sent.
 fn log(for_people: bool, traces: Option<&SdkTracerProvider>) {
     let default = if for_people { "warn" } else { "info,sqlx=warn" };
     let filter =
@@ -94,13 +97,9 @@ async fn run(command: Command) -> Result<(), String> {
     match command {
         Command::Serve(serve) => run_serve(*serve).await,
         Command::Demo(options) => run_demo(options).await,
-        Command::Migrate(database) => {
-            let auth = VerifierConfig::of_secret(Vec::new());
-            let config = Config::new(database.database_url, auth);
-            let db = Db::connect(&config).await.map_err(text)?;
-            db.migrate().await.map_err(text)?;
-            db.close().await.map_err(text)
-        }
+        Command::Migrate(database) => operator::migrate(&database).await,
+        Command::Doctor(database) => operator::doctor(&database).await,
+        Command::Forget(options) => operator::forget(&options).await,
         Command::Schema => {
             show(include_str!("../schema.graphql"));
             Ok(())

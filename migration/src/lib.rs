@@ -37,6 +37,7 @@ mod m0004_portal_events;
 mod m0005_resync;
 mod m0006_resync_webhooks;
 mod m0007_notifications;
+mod m0008_retention;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -51,6 +52,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_resync::Migration),
             Box::new(m0006_resync_webhooks::Migration),
             Box::new(m0007_notifications::Migration),
+            Box::new(m0008_retention::Migration),
         ]
     }
 }

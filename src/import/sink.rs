@@ -1,24 +1,15 @@
 //! Where imported failures go: straight into a database, or to a server.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use sync_health::kernel::auth::{Report, Scope, VerifierConfig};
-use sync_health::kernel::clock::Clock;
-use sync_health::kernel::config::Config;
-use sync_health::kernel::db::Db;
+use sync_health::kernel::auth::{Report, Scope};
 use sync_health::kernel::env::Env;
-use sync_health::kernel::mail::{MailConfig, Mailer};
-use sync_health::kernel::metrics::Metrics;
-use sync_health::kernel::wake::Wake;
-use sync_health::kernel::webhook::WebhookSender;
 use sync_health::portals;
 use sync_health::sync_errors::report::{CheckedFailure, report_failures};
 
 use crate::cli::Import;
-use crate::text;
+use crate::{operator, text};
 
 /// What became of a batch.
 #[derive(Default)]
@@ -58,24 +49,7 @@ impl Sink {
             );
             return Ok(Self::Server { client, url, token });
         }
-        let auth = VerifierConfig::of_secret(Vec::new());
-        let config = Config::new(options.database.database_url.clone(), auth);
-        let path = config.database_url.strip_prefix("sqlite://");
-        if path.is_some_and(|path| !Path::new(path).exists()) {
-            eprintln!("{} is a new database", config.database_url);
-        }
-        let db = Db::connect(&config).await.map_err(text)?;
-        if config.database_url.starts_with("sqlite:") {
-            db.migrate().await.map_err(text)?;
-        }
-        let env = Env {
-            db,
-            clock: Clock::System,
-            metrics: Arc::new(Metrics::default()),
-            wake: Wake::default(),
-            webhooks: WebhookSender::new(false).map_err(text)?,
-            mailer: Mailer::new(&MailConfig::None).map_err(text)?,
-        };
+        let env = operator::open(&options.database).await?;
         let scope = Scope::of_operator(options.portal);
         let is_known = portals::exists(&env.db.moving(), &scope).await;
         if !is_known.map_err(text)? {

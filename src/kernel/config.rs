@@ -38,12 +38,35 @@ pub struct Config {
     pub hears_others: bool,
     /// Whether webhooks may go to private addresses, and by plain http.
     pub allows_private_webhooks: bool,
+    /// For how long what is over is kept.
+    pub retention: RetentionConfig,
     /// How e-mail is sent.
     pub mail: MailConfig,
     /// For how long news that are told at once are gathered into one message.
     pub gathering: Duration,
     /// Whether `GET /graphiql` serves GraphiQL.
     pub graphiql: bool,
+}
+
+/// For how many days what is over is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct RetentionConfig {
+    /// Resolved errors, cleared records, ended resyncs, delivered notifications.
+    pub resolved_days: u32,
+    /// The feed; never longer than resolved errors.
+    pub feed_days: u32,
+    /// What plots show: trend and use of API calls.
+    pub history_days: u32,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self {
+            resolved_days: 90,
+            feed_days: 30,
+            history_days: 400,
+        }
+    }
 }
 
 /// The limits of sockets and streams.
@@ -116,6 +139,7 @@ impl Config {
             live: LiveConfig::default(),
             hears_others: true,
             allows_private_webhooks: false,
+            retention: RetentionConfig::default(),
             mail: MailConfig::None,
             gathering: Duration::from_secs(60),
             graphiql: false,

@@ -86,6 +86,12 @@ impl Change {
         Ok(first)
     }
 
+    /// The feed begins behind a sequence number now.
+    pub fn sweep_feed(&mut self, through: i64) {
+        self.head.swept_sequence = self.head.swept_sequence.max(through);
+        self.moved = true;
+    }
+
     /// Moves the number of open errors that portals are ordered by.
     pub fn move_open_errors(&mut self, by: i32) {
         self.head.open_error_count += by;

@@ -71,7 +71,8 @@ pub fn scope_of<R: Right>(call: &Call, hub_id: Option<&ID>) -> Result<Option<Sco
     }
 }
 
-/// The sequence of a cursor of this feed; CURSOR_EXPIRED for one of another feed or ahead of this one.
+/// The sequence of a cursor of this feed; CURSOR_EXPIRED for one of another feed, ahead of this one, or before what is
+/// kept of it.
 pub fn position(text: &str, row: &PortalRow) -> Result<i64> {
     let refused = || {
         Error::BadUserInput(
@@ -80,7 +81,7 @@ pub fn position(text: &str, row: &PortalRow) -> Result<i64> {
         )
     };
     let Position { epoch, sequence } = Position::decode(text).ok_or_else(refused)?;
-    if epoch != row.epoch || !(0..=row.sequence).contains(&sequence) {
+    if epoch != row.epoch || !(row.swept_sequence..=row.sequence).contains(&sequence) {
         let message = "The feed does not hold this position (any more). Query the present state and go on from its eventCursor.";
         return Err(Error::CursorExpired(message.into()));
     }

@@ -39,6 +39,8 @@ pub struct PortalRow {
     pub epoch: i64,
     /// The feed's last sequence number.
     pub sequence: i64,
+    /// The last one that is not kept any more.
+    pub swept_sequence: i64,
     /// By category, in the order of the enum.
     pub counters: [CategoryCounters; 8],
 }
@@ -67,6 +69,7 @@ struct Line {
     portal: portals::Model,
     epoch: i64,
     sequence: i64,
+    swept_sequence: i64,
     card: Option<(SyncErrorCategory, CategoryCounters)>,
 }
 
@@ -89,6 +92,7 @@ impl FromQueryResult for Line {
             portal: portals::Model::from_query_result(row, "")?,
             epoch: row.try_get("", "epoch")?,
             sequence: row.try_get("", "sequence")?,
+            swept_sequence: row.try_get("", "swept_sequence")?,
             card,
         })
     }
@@ -157,6 +161,7 @@ pub(super) async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc
         .column((portals::Entity, sea_orm::sea_query::Asterisk))
         .column((feed_heads::Entity, feed_heads::Column::Epoch))
         .column((feed_heads::Entity, feed_heads::Column::Sequence))
+        .column((feed_heads::Entity, feed_heads::Column::SweptSequence))
         .column((
             category_counters::Entity,
             category_counters::Column::Category,
@@ -198,10 +203,12 @@ pub(super) async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc
             .is_none_or(|row| row.portal.hub_id != line.portal.hub_id)
         {
             let (epoch, sequence) = (line.epoch, line.sequence);
+            let swept_sequence = line.swept_sequence;
             rows.push(PortalRow {
                 portal: line.portal,
                 epoch,
                 sequence,
+                swept_sequence,
                 counters: Default::default(),
             });
         }
@@ -299,6 +306,7 @@ fn new_head(hub_id: i64) -> feed_heads::Model {
         hub_id,
         epoch,
         sequence: 0,
+        swept_sequence: 0,
         open_error_count: 0,
     }
 }

@@ -52,6 +52,8 @@ pub mod feed_heads {
         pub epoch: i64,
         /// The last sequence number given out.
         pub sequence: i64,
+        /// The last one whose event is not kept any more.
+        pub swept_sequence: i64,
         /// Open errors of all cards, for the order of the portals.
         pub open_error_count: i32,
     }

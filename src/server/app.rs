@@ -36,6 +36,7 @@ use crate::quota;
 use crate::quota::live::QuotaWatch;
 use crate::resync;
 use crate::sync_errors::live::Live;
+use crate::upkeep;
 
 /// What all handlers share.
 pub(super) struct App {
@@ -149,6 +150,7 @@ pub async fn run(
         () = notifications::tell(&app.env, config.gathering) => {}
         () = notifications::deliver(&app.env) => {}
         () = resync::push(&app.env) => {}
+        () = upkeep::sweep(&app.env, &config.retention) => {}
         () = hear_others(&app, &config) => {}
     }
     db.close().await

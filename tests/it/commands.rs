@@ -14,7 +14,7 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
-fn output(arguments: &[&str]) -> Output {
+pub fn output(arguments: &[&str]) -> Output {
     command(arguments).output().expect("a program that runs")
 }
 

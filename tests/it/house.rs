@@ -62,6 +62,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "kernel",
         ],
     ),
+    ("src/upkeep/", &["upkeep", "portals", "classify", "kernel"]),
     ("src/demo/", &["demo", "classify", "kernel"]),
     (
         "src/server/",
@@ -74,6 +75,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "portals",
             "classify",
             "kernel",
+            "upkeep",
         ],
     ),
 ];

@@ -48,4 +48,5 @@ mod throttle;
 mod trend;
 mod turns;
 mod units;
+mod upkeep;
 mod variables;

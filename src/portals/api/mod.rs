@@ -239,8 +239,8 @@ impl Portal {
         .encode()
     }
 
-    /// The feed: what happened to the portal's errors, oldest first. CURSOR_EXPIRED when `after` is from another feed or
-    /// ahead of it: query the state again and go on from its `eventCursor`.
+    /// The feed: what happened to the portal's errors, oldest first. CURSOR_EXPIRED when `after` is from another feed,
+    /// ahead of it or older than what is kept of it: query the state again and go on from its `eventCursor`.
     async fn sync_error_events(
         &self,
         ctx: &Context<'_>,

@@ -20,7 +20,7 @@ pub struct SyncErrorSubscription;
 impl SyncErrorSubscription {
     /// The portal's feed as it grows, in order, without gap or duplicate. Query the state with `eventCursor`, then
     /// subscribe `after` it: nothing is missed between. NOT_FOUND for an unknown portal; CURSOR_EXPIRED when `after` is
-    /// from another feed or ahead of it. Needs the scope sync-health:read.
+    /// from another feed, ahead of it or older than what is kept of it. Needs the scope sync-health:read.
     async fn sync_error_events(
         &self,
         ctx: &Context<'_>,

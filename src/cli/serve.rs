@@ -1,160 +1,15 @@
-//! The command line, and the configuration that it makes.
+//! The arguments of `serve`, and the configuration that they make.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::Args;
 use sync_health::kernel::auth::{KeySource, VerifierConfig};
-use sync_health::kernel::config::{Config, LiveConfig, MIN_SECRET_BYTES, Rate};
+use sync_health::kernel::config::{Config, LiveConfig, Rate, RetentionConfig};
 use sync_health::kernel::limits;
 use sync_health::kernel::mail::MailConfig;
 
-/// The state of HubSpot-Salesforce integrations as a GraphQL API.
-#[derive(Parser)]
-#[command(version, about)]
-pub struct Cli {
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-#[derive(Subcommand)]
-pub enum Command {
-    /// Serve the API.
-    Serve(Box<Serve>),
-    /// Serve a temporary database with two portals and a simulated engine, to look around.
-    Demo(Demo),
-    /// Bring the tables of the database up to date.
-    Migrate(Database),
-    /// Print the contract in GraphQL's schema language.
-    Schema,
-    /// Sign a token.
-    Token(Token),
-    /// Read failures, one JSON object a line with the keys of SyncFailureInput, and say what each is and what to do.
-    Classify(Classify),
-    /// Take old failures over from a file: NDJSON, or the CSV of Salesforce's tools.
-    Import(Box<Import>),
-}
-
-#[derive(Args)]
-pub struct Import {
-    /// NDJSON with the keys of SyncFailureInput, or a .csv: failed results of the Bulk API, errors of Data Loader, or any other with --map.
-    pub file: PathBuf,
-    /// The Hub ID of the portal.
-    #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
-    pub portal: i64,
-    #[command(flatten)]
-    pub database: Database,
-    /// Send the failures to this server instead, for example http://127.0.0.1:8080.
-    #[arg(long)]
-    pub url: Option<String>,
-    /// A token for that server, with the scope sync-health:report.
-    #[arg(long, env = "SYNC_HEALTH_TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
-    /// When the failures of rows that do not say happened (RFC 3339). The time of the file when left out: a copy with a
-    /// new date counts as new failures.
-    #[arg(long, value_name = "INSTANT")]
-    pub occurred_at: Option<chrono::DateTime<chrono::Utc>>,
-    /// What separates the columns of a CSV; found out by its first line when left out.
-    #[arg(long, value_parser = parse_delimiter)]
-    pub delimiter: Option<char>,
-    /// What a column of a CSV is, for example Problem=message; may be given several times.
-    #[arg(long, value_name = "COLUMN=KEY")]
-    pub map: Vec<String>,
-    /// The column of a CSV that holds the HubSpot record's id: inserts that failed have no id of Salesforce.
-    #[arg(long, value_name = "COLUMN")]
-    pub record_id_column: Option<String>,
-    /// The Salesforce object of rows that do not say, for example Contact.
-    #[arg(long)]
-    pub object: Option<String>,
-    /// The HubSpot object of rows that do not say, for example contact.
-    #[arg(long)]
-    pub hubspot_object: Option<String>,
-    /// Which way the changes of rows that do not say were to go.
-    #[arg(long, value_enum, default_value_t = Direction::HubspotToSalesforce)]
-    pub direction: Direction,
-    /// Show which errors the failures would become, and write nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-/// Which way a change was to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Direction {
-    /// To Salesforce.
-    HubspotToSalesforce,
-    /// To HubSpot.
-    SalesforceToHubspot,
-}
-
-impl Direction {
-    /// As the contract writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::HubspotToSalesforce => "HUBSPOT_TO_SALESFORCE",
-            Self::SalesforceToHubspot => "SALESFORCE_TO_HUBSPOT",
-        }
-    }
-}
-
-#[derive(Args)]
-pub struct Classify {
-    /// The file; standard input when left out.
-    pub file: Option<PathBuf>,
-    /// The language of the advice.
-    #[arg(long, value_enum, default_value_t = Locale::En)]
-    pub locale: Locale,
-    /// Print one JSON object a cause instead of words for people.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// A language of our own texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Locale {
-    /// English.
-    En,
-    /// German.
-    De,
-}
-
-#[derive(Args)]
-pub struct Database {
-    /// sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE.
-    #[arg(
-        long,
-        env = "SYNC_HEALTH_DATABASE_URL",
-        default_value = "sqlite://sync-health.db"
-    )]
-    pub database_url: String,
-}
-
-#[derive(Args)]
-pub struct Secret {
-    /// The secret that signs tokens (HS256), at least 32 bytes long.
-    #[arg(long, env = "SYNC_HEALTH_JWT_SECRET", hide_env_values = true)]
-    jwt_secret: Option<String>,
-}
-
-impl Secret {
-    /// The secret, where there is one; refused when it is short.
-    fn checked(self) -> Result<Option<Vec<u8>>, String> {
-        match self.jwt_secret {
-            Some(secret) if secret.len() < MIN_SECRET_BYTES => Err(format!(
-                "the secret has only {} bytes: {SECRET_HELP}",
-                secret.len()
-            )),
-            secret => Ok(secret.map(String::into_bytes)),
-        }
-    }
-
-    /// The secret of a command that cannot do without.
-    pub fn needed(self) -> Result<Vec<u8>, String> {
-        self.checked()?
-            .ok_or_else(|| format!("no secret to sign with: {SECRET_HELP}"))
-    }
-}
-
-const SECRET_HELP: &str = "set --jwt-secret or SYNC_HEALTH_JWT_SECRET to a secret of at least 32 bytes, for example from: openssl rand -hex 32";
+use super::{Database, SECRET_HELP, Secret};
 
 #[derive(Args)]
 pub struct Serve {
@@ -186,6 +41,8 @@ pub struct Serve {
     allow_private_webhooks: bool,
     #[command(flatten)]
     mail: Mail,
+    #[command(flatten)]
+    retention: Retention,
     /// Serve GraphiQL at /graphiql.
     #[arg(long, env = "SYNC_HEALTH_GRAPHIQL")]
     graphiql: bool,
@@ -275,31 +132,38 @@ struct Rates {
 }
 
 #[derive(Args)]
-pub struct Demo {
-    /// Address and port to listen on.
-    #[arg(long, env = "SYNC_HEALTH_LISTEN", default_value = "127.0.0.1:8080")]
-    pub listen: String,
-    /// Stop after this many seconds instead of running until interrupted.
-    #[arg(long)]
-    pub seconds: Option<u64>,
+struct Retention {
+    /// For how many days resolved errors, cleared records, ended resyncs and delivered notifications are kept.
+    #[arg(long, env = "SYNC_HEALTH_KEEP_RESOLVED_DAYS", default_value_t = 90,
+        value_parser = clap::value_parser!(u32).range(1..=MOST_DAYS))]
+    keep_resolved_days: u32,
+    /// For how many days the feed is kept; at most as long as resolved errors.
+    #[arg(long, env = "SYNC_HEALTH_KEEP_FEED_DAYS", default_value_t = 30,
+        value_parser = clap::value_parser!(u32).range(1..=MOST_DAYS))]
+    keep_feed_days: u32,
+    /// For how many days the trend and the use of API calls are kept.
+    #[arg(long, env = "SYNC_HEALTH_KEEP_HISTORY_DAYS", default_value_t = 400,
+        value_parser = clap::value_parser!(u32).range(1..=MOST_DAYS))]
+    keep_history_days: u32,
 }
 
-#[derive(Args)]
-pub struct Token {
-    #[command(flatten)]
-    pub secret: Secret,
-    /// A Hub ID, or * for all portals; may be given several times.
-    #[arg(long, required = true)]
-    pub portal: Vec<String>,
-    /// Scopes, separated by spaces: sync-health:read, sync-health:manage, sync-health:report.
-    #[arg(long, default_value = "sync-health:read")]
-    pub scope: String,
-    /// Who the token is for.
-    #[arg(long, default_value = "cli")]
-    pub subject: String,
-    /// How long it is valid, for example 15m, 1h or 30d.
-    #[arg(long, default_value = "1h", value_parser = parse_ttl)]
-    pub ttl: chrono::Duration,
+/// A hundred years.
+const MOST_DAYS: i64 = 36_525;
+
+impl Retention {
+    fn config(self) -> Result<RetentionConfig, String> {
+        if self.keep_feed_days > self.keep_resolved_days {
+            return Err(format!(
+                "the feed tells of errors that are gone: keep it at most {} days, as long as resolved errors (--keep-feed-days, --keep-resolved-days)",
+                self.keep_resolved_days
+            ));
+        }
+        Ok(RetentionConfig {
+            resolved_days: self.keep_resolved_days,
+            feed_days: self.keep_feed_days,
+            history_days: self.keep_history_days,
+        })
+    }
 }
 
 impl Serve {
@@ -340,34 +204,8 @@ impl Serve {
             allows_private_webhooks: self.allow_private_webhooks,
             gathering: Duration::from_secs(self.mail.gathering_seconds),
             mail: self.mail.config()?,
+            retention: self.retention.config()?,
             ..Config::new(self.database.database_url, auth)
         })
     }
-}
-
-fn parse_delimiter(text: &str) -> Result<char, String> {
-    let text = if text == "\\t" { "\t" } else { text };
-    let mut characters = text.chars();
-    match (characters.next(), characters.next()) {
-        (Some(one), None) if one.is_ascii() && one != '"' => Ok(one),
-        _ => Err("one character is needed, for example ; or \\t".to_owned()),
-    }
-}
-
-fn parse_ttl(text: &str) -> Result<chrono::Duration, String> {
-    let help = "a number with s, m, h or d, for example 1h";
-    let (number, unit) = text
-        .split_at_checked(text.len().saturating_sub(1))
-        .ok_or(help)?;
-    let number: i64 = number.parse().map_err(|_| help)?;
-    let duration = match unit {
-        "s" => chrono::Duration::try_seconds(number),
-        "m" => chrono::Duration::try_minutes(number),
-        "h" => chrono::Duration::try_hours(number),
-        "d" => chrono::Duration::try_days(number),
-        _ => None,
-    };
-    duration
-        .filter(|duration| *duration > chrono::Duration::zero())
-        .ok_or_else(|| help.to_owned())
 }

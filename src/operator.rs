@@ -1,0 +1,88 @@
+//! Commands on a database itself, by whoever has it: without a server, and beside servers that run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sync_health::kernel::auth::VerifierConfig;
+use sync_health::kernel::clock::Clock;
+use sync_health::kernel::config::Config;
+use sync_health::kernel::db::Db;
+use sync_health::kernel::env::Env;
+use sync_health::kernel::mail::{MailConfig, Mailer};
+use sync_health::kernel::metrics::Metrics;
+use sync_health::kernel::wake::Wake;
+use sync_health::kernel::webhook::WebhookSender;
+use sync_health::upkeep;
+
+use crate::cli::{Database, Forget};
+use crate::{show, text};
+
+/// Opens a database; a SQLite file is made and brought up to date.
+pub async fn open(database: &Database) -> Result<Env, String> {
+    let auth = VerifierConfig::of_secret(Vec::new());
+    let config = Config::new(database.database_url.clone(), auth);
+    let path = config.database_url.strip_prefix("sqlite://");
+    if path.is_some_and(|path| !Path::new(path).exists()) {
+        eprintln!("{} is a new database", config.database_url);
+    }
+    let db = Db::connect(&config).await.map_err(text)?;
+    if config.database_url.starts_with("sqlite:") {
+        db.migrate().await.map_err(text)?;
+    }
+    Ok(Env {
+        db,
+        clock: Clock::System,
+        metrics: Arc::new(Metrics::default()),
+        wake: Wake::default(),
+        webhooks: WebhookSender::new(false).map_err(text)?,
+        mailer: Mailer::new(&MailConfig::None).map_err(text)?,
+    })
+}
+
+/// Brings the tables up to date.
+pub async fn migrate(database: &Database) -> Result<(), String> {
+    let env = open(database).await?;
+    env.db.migrate().await.map_err(text)?;
+    env.db.close().await.map_err(text)
+}
+
+/// Recounts; what does not add up is told, and ends the command with an error.
+pub async fn doctor(database: &Database) -> Result<(), String> {
+    let env = open(database).await?;
+    let findings = upkeep::examine(&env.db).await.map_err(text)?;
+    env.db.close().await.map_err(text)?;
+    for finding in &findings {
+        let upkeep::Finding {
+            what,
+            hub_id,
+            count,
+        } = finding;
+        show(&format!("portal {hub_id}: {what} ({count})\n"));
+    }
+    match findings.len() {
+        0 => {
+            show("everything adds up\n");
+            Ok(())
+        }
+        count => Err(format!("{count} findings")),
+    }
+}
+
+/// Removes a portal, or says what would be removed.
+pub async fn forget(options: &Forget) -> Result<(), String> {
+    let env = open(&options.database).await?;
+    let portal = options.portal;
+    let removed = upkeep::forget(&env, portal, options.yes)
+        .await
+        .map_err(text)?;
+    env.db.close().await.map_err(text)?;
+    let removed = removed.ok_or_else(|| format!("there is no portal {portal}"))?;
+    for (table, count) in removed.iter().filter(|(_, count)| *count > 0) {
+        show(&format!("{count:>10}  {table}\n"));
+    }
+    show(match options.yes {
+        true => "removed\n",
+        false => "nothing was removed: add --yes to do it\n",
+    });
+    Ok(())
+}

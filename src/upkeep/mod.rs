@@ -1,0 +1,52 @@
+//! What keeps a database in order: what is kept for a while only is swept ([`sweep`]), a portal is forgotten
+//! ([`forget`]), and a doctor recounts ([`examine`]).
+//!
+//! These are the only places that know the tables of all domains. Sweeping works in small steps, each in a transaction of
+//! its own, and reads what is due outside of it, so that writers wait for a moment only; any number of servers may do so
+//! at once.
+
+mod doctor;
+mod erasure;
+mod feed;
+mod retention;
+
+use std::time::Duration;
+
+pub use doctor::{Finding, examine};
+pub use erasure::forget;
+
+use crate::kernel::clock::{MINUTE, Micros};
+use crate::kernel::config::RetentionConfig;
+use crate::kernel::env::Env;
+use crate::kernel::error::Result;
+
+/// The time between two rounds through all portals.
+const ROUND: Micros = 60 * MINUTE;
+
+/// Sweeps all portals, for ever.
+pub async fn sweep(env: &Env, config: &RetentionConfig) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let mut next_at = env.clock.now() + ROUND;
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let now = env.clock.now();
+        if now < next_at {
+            continue;
+        }
+        if let Err(error) = round(env, config, now).await {
+            // Logged where it is translated; the next round tries again.
+            let _ = error.answer();
+        }
+        next_at = now + ROUND;
+    }
+}
+
+async fn round(env: &Env, config: &RetentionConfig, now: Micros) -> Result<()> {
+    for hub_id in retention::portals(&env.db.moving()).await? {
+        // One that fails does not hold up the others.
+        if let Err(error) = retention::sweep_portal(env, hub_id, (config, now)).await {
+            let _ = error.answer();
+        }
+    }
+    Ok(())
+}
