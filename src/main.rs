@@ -42,7 +42,11 @@ fn main() -> ExitCode {
     };
     let for_people = matches!(
         cli.command,
-        Command::Demo(_) | Command::Import(_) | Command::Doctor(_) | Command::Forget(_)
+        Command::Demo(_)
+            | Command::Import(_)
+            | Command::Backup(_)
+            | Command::Doctor(_)
+            | Command::Forget(_)
     );
     log(for_people, traces.as_ref());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -98,6 +102,7 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Serve(serve) => run_serve(*serve).await,
         Command::Demo(options) => run_demo(options).await,
         Command::Migrate(database) => operator::migrate(&database).await,
+        Command::Backup(options) => operator::backup(&options).await,
         Command::Doctor(database) => operator::doctor(&database).await,
         Command::Forget(options) => operator::forget(&options).await,
         Command::Schema => {

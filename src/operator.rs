@@ -14,7 +14,7 @@ use sync_health::kernel::wake::Wake;
 use sync_health::kernel::webhook::WebhookSender;
 use sync_health::upkeep;
 
-use crate::cli::{Database, Forget};
+use crate::cli::{Backup, Database, Forget};
 use crate::{show, text};
 
 /// Opens a database; a SQLite file is made and brought up to date.
@@ -43,6 +43,20 @@ pub async fn open(database: &Database) -> Result<Env, String> {
 pub async fn migrate(database: &Database) -> Result<(), String> {
     let env = open(database).await?;
     env.db.migrate().await.map_err(text)?;
+    env.db.close().await.map_err(text)
+}
+
+/// Copies a SQLite database as of one instant.
+pub async fn backup(options: &Backup) -> Result<(), String> {
+    let file = options.file.display().to_string();
+    if !options.database.database_url.starts_with("sqlite:") {
+        return Err("PostgreSQL has tools of its own: use pg_dump".into());
+    }
+    if options.file.exists() {
+        return Err(format!("{file} exists: name a new file"));
+    }
+    let env = open(&options.database).await?;
+    env.db.copy_to(&file).await.map_err(text)?;
     env.db.close().await.map_err(text)
 }
 

@@ -33,6 +33,8 @@ pub enum Command {
     Token(Token),
     /// Read failures, one JSON object a line with the keys of SyncFailureInput, and say what each is and what to do.
     Classify(Classify),
+    /// Copy a SQLite database into a new file, beside servers that run.
+    Backup(Backup),
     /// Recount counters and feed against the rows, and say what does not add up.
     Doctor(Database),
     /// Remove a portal with all that belongs to it.
@@ -100,6 +102,14 @@ impl Secret {
 }
 
 const SECRET_HELP: &str = "set --jwt-secret or SYNC_HEALTH_JWT_SECRET to a secret of at least 32 bytes, for example from: openssl rand -hex 32";
+
+#[derive(Args)]
+pub struct Backup {
+    /// The copy; it must not exist.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub database: Database,
+}
 
 #[derive(Args)]
 pub struct Forget {

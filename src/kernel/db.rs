@@ -169,6 +169,14 @@ impl Db {
         })
     }
 
+    /// Copies a SQLite database into a new file, as of one instant (<https://www.sqlite.org/lang_vacuum.html#vacuuminto>).
+    pub async fn copy_to(&self, file: &str) -> Result<()> {
+        let sql = "VACUUM INTO $1";
+        let statement = Statement::from_sql_and_values(self.backend(), sql, [file.into()]);
+        self.read.execute_raw(statement).await?;
+        Ok(())
+    }
+
     /// Closes the pools.
     pub async fn close(self) -> Result<()> {
         self.read.close().await?;

@@ -5,7 +5,9 @@ use sea_orm::{ConnectionTrait, Database, Statement};
 use serde_json::{Value, json};
 
 use crate::commands::{output, text};
-use crate::harness::{Backend, Server, both, engine, eventually, failure, manager, success};
+use crate::harness::{
+    Backend, Server, both, engine, eventually, failure, manager, postgres, success,
+};
 use crate::notifications::configure;
 use crate::push::Receiver;
 use crate::resync::{claim, resync};
@@ -222,4 +224,81 @@ async fn forgotten_and_examined_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forgotten_and_examined_on_postgres() {
     forgotten_and_examined(Backend::Postgres).await;
+}
+
+/// What a database holds, as a server on it tells.
+async fn told(url: &str) -> Value {
+    let url = url.to_owned();
+    let server = Server::start_with(Backend::Sqlite, |config| config.database_url = url).await;
+    let query = "{ portal { eventCursor categories { openErrorCount affectedRecordCount } syncErrors { nodes { id title } } syncErrorEvents { nodes { cursor kind } } resyncBatches { nodes { id status } } quota { usedLast24Hours } notificationSettings { webhookUrls } } }";
+    let told = server.read(query, json!({})).await;
+    server.finish().await;
+    told
+}
+
+/// A copy that was made beside a running server holds what the server told, cursors included.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backed_up_on_sqlite() {
+    let server = Server::start_with(Backend::Sqlite, |config| {
+        config.allows_private_webhooks = true
+    })
+    .await;
+    fill(&server, "https://example.com/hook").await;
+    let url = server.database_url.clone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("copy.db").display().to_string();
+    let made = run(&["backup", &copy, "--database-url", &url]).await;
+    assert!(made.status.success(), "{made:?}");
+    let again = run(&["backup", &copy, "--database-url", &url]).await;
+    assert!(
+        text(&again.stderr).contains("exists: name a new file"),
+        "{again:?}"
+    );
+    server
+        .record(json!([failure("9", 0, json!({ "fields": ["Later__c"] }))]))
+        .await;
+    let restored = told(&format!("sqlite://{copy}")).await;
+    assert_eq!(
+        restored["portal"]["syncErrors"]["nodes"]
+            .as_array()
+            .map(Vec::len),
+        Some(1),
+        "{restored:#}"
+    );
+    let cursor = &restored["portal"]["eventCursor"];
+    let later = server.read(EVENTS, json!({ "after": cursor })).await;
+    assert_eq!(
+        later["portal"]["syncErrorEvents"]["nodes"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+    server.finish().await;
+}
+
+/// The commands of the manual, on PostgreSQL.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backed_up_on_postgres() {
+    let server = Server::start_with(Backend::Postgres, |config| {
+        config.allows_private_webhooks = true
+    })
+    .await;
+    fill(&server, "https://example.com/hook").await;
+    let (url, other) = (server.database_url.clone(), postgres::new_database().await);
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("copy.dump").display().to_string();
+    let shell = format!(
+        "pg_dump --format=custom --file='{copy}' '{url}' && pg_restore --clean --if-exists --no-owner --dbname='{other}' '{copy}'"
+    );
+    let done = tokio::task::spawn_blocking(move || {
+        std::process::Command::new("sh")
+            .args(["-c", &shell])
+            .output()
+            .expect("a shell")
+    })
+    .await
+    .expect("a run");
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(told(&other).await, told(&url).await);
+    server.finish().await;
 }
