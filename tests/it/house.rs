@@ -153,3 +153,32 @@ fn rules_name_no_custom_field() {
         assert_eq!(custom, None, "{file}");
     }
 }
+
+/// A version and the one before it run on one database: a migration adds tables, indexes and columns that the older
+/// version need not know, and takes nothing away.
+#[test]
+fn migrations_only_expand() {
+    let mut wrong = Vec::new();
+    for (file, text) in files("migration/src") {
+        let Some((_, up)) = text.split_once("const UP: &str = \"") else {
+            continue;
+        };
+        let (up, _) = up.split_once("\";").expect("its end");
+        let code: Vec<&str> = up
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("--"))
+            .collect();
+        for statement in code.join("\n").split(';').map(str::trim) {
+            let begins = |start: &str| statement.starts_with(start);
+            let adds_column = begins("ALTER TABLE")
+                && statement.contains(" ADD COLUMN ")
+                && (!statement.contains("NOT NULL") || statement.contains("DEFAULT"));
+            let adds =
+                begins("CREATE TABLE") || begins("CREATE INDEX") || begins("CREATE UNIQUE INDEX");
+            if !statement.is_empty() && !adds && !adds_column {
+                wrong.push(format!("{file}: {statement}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
