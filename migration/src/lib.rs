@@ -38,6 +38,7 @@ mod m0005_resync;
 mod m0006_resync_webhooks;
 mod m0007_notifications;
 mod m0008_retention;
+mod m0009_record_views;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_resync_webhooks::Migration),
             Box::new(m0007_notifications::Migration),
             Box::new(m0008_retention::Migration),
+            Box::new(m0009_record_views::Migration),
         ]
     }
 }

@@ -41,6 +41,8 @@ pub enum Kind {
     NotificationSettings = 13,
     /// A message to one recipient.
     NotificationDelivery = 14,
+    /// A saved view of affected records.
+    RecordView = 15,
 }
 
 /// A decoded id.
@@ -86,6 +88,7 @@ impl GlobalId {
             (VERSION, 12) => Kind::ResyncItem,
             (VERSION, 13) => Kind::NotificationSettings,
             (VERSION, 14) => Kind::NotificationDelivery,
+            (VERSION, 15) => Kind::RecordView,
             _ => return None,
         };
         let hub_id = i64::from_be_bytes(head[2..].try_into().ok()?);

@@ -129,6 +129,8 @@ limits! {
     WEBHOOK_ANSWER_BYTES = "webhookAnswerBytes", 1024 * 1024, "bytes";
     /// Hours for which a webhook's former secret signs too.
     WEBHOOK_ROTATION_HOURS = "webhookRotationHours", 24, "hours";
+    /// Saved views of a portal.
+    RECORD_VIEWS = "recordViews", 100, "views";
     /// E-mail addresses that a portal's news are sent to.
     NOTIFICATION_EMAILS = "notificationEmails", 50, "addresses";
     /// An e-mail address (RFC 5321, section 4.5.3.1.3, without the brackets).

@@ -2,31 +2,19 @@
 
 use std::collections::HashMap;
 
-use async_graphql::{InputType, Value};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::kernel::auth::{Right, Scope};
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::portals::Change;
 use crate::resync::board::{Board, Part, part_of, unfinished};
 use crate::resync::tables::{resync_items, resync_results};
 use crate::resync::{AUTOMATIC, REACHED_AT_ONCE, ResultStatus, retry};
-use crate::sync_errors::api::SyncErrorFilter;
+use crate::sync_errors::list::read_filter;
 use crate::sync_errors::report::attempts::Attempts;
 use crate::sync_errors::to_try;
-
-/// A filter as it is kept.
-pub(super) fn kept(filter: &SyncErrorFilter) -> Result<String> {
-    serde_json::to_string(&filter.to_value()).map_err(|error| Error::Internal(error.to_string()))
-}
-
-fn read(filter: &str) -> Result<SyncErrorFilter> {
-    let broken = || Error::Internal("a batch with a filter that cannot be read".into());
-    let value: Value = serde_json::from_str(filter).map_err(|_| broken())?;
-    SyncErrorFilter::parse(Some(value)).map_err(|_| broken())
-}
 
 /// Takes errors on whose records nobody tries at present; they are in `attempts`.
 pub(super) async fn take_on(
@@ -187,7 +175,7 @@ pub(super) async fn reach_next<R: Right>(
     };
     // One more tells whether these are the last.
     let range = (after.unwrap_or(Uuid::nil()), batch_id, REACHED_AT_ONCE + 1);
-    let mut matching = to_try::matching(change, scope, &read(&filter)?, range).await?;
+    let mut matching = to_try::matching(change, scope, &read_filter(&filter)?, range).await?;
     let is_last = matching.len() <= REACHED_AT_ONCE;
     matching.truncate(REACHED_AT_ONCE);
     board

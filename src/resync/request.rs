@@ -11,11 +11,12 @@ use crate::kernel::keys::key_of;
 use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::portals::Change;
 use crate::resync::board::{Board, Part, unfinished};
-use crate::resync::reach::{is_resynced, kept, reach_next, take_on};
+use crate::resync::reach::{is_resynced, reach_next, take_on};
 use crate::resync::tables::{resync_batches, resync_items, resync_results};
 use crate::resync::{AUTOMATIC, Settled, Stage};
 use crate::sync_errors::SyncErrorStatus;
 use crate::sync_errors::api::SyncErrorFilter;
+use crate::sync_errors::list::kept_filter;
 use crate::sync_errors::report::attempts::Attempts;
 use crate::sync_errors::to_try;
 
@@ -131,7 +132,7 @@ pub(super) async fn matching(
     let Some(mut change) = Change::begin(env, scope).await? else {
         return Ok(Err(UserError::unknown_portal()));
     };
-    let filter_kept = kept(filter)?;
+    let filter_kept = kept_filter(filter)?;
     let request = key_of(&format!("{filter_kept} {:?}", terms.records_per_error));
     match repeated(&change, terms, request).await? {
         Ok(None) => {}

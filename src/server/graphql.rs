@@ -33,8 +33,8 @@ use crate::resync::api::{
     ResyncBatch, ResyncClaimMutations, ResyncMutations, ResyncOutcomeMutations, ResyncResult,
 };
 use crate::sync_errors::api::{
-    AffectedRecord, CategorySummary, ReportMutations, SyncError, SyncErrorEvent,
-    SyncErrorSubscription,
+    AffectedRecord, CategorySummary, RecordView, RecordViewMutations, ReportMutations, SyncError,
+    SyncErrorEvent, SyncErrorSubscription,
 };
 use crate::sync_errors::live::Live;
 
@@ -83,6 +83,7 @@ pub enum Node {
     PortalChange(PortalChange),
     Quota(Quota),
     PortalEvent(PortalEvent),
+    RecordView(RecordView),
     NotificationSettings(NotificationSettings),
     NotificationDelivery(NotificationDelivery),
     ResyncBatch(ResyncBatch),
@@ -246,6 +247,9 @@ async fn load(call: &Call, id: &ID) -> Result<Option<Node>> {
         Kind::ResyncResult => ResyncResult::load(call, scope, &id)
             .await?
             .map(Node::ResyncResult),
+        Kind::RecordView => RecordView::load(call, scope, &id)
+            .await?
+            .map(Node::RecordView),
         Kind::NotificationSettings => NotificationSettings::load(call, scope)
             .await?
             .map(Node::NotificationSettings),
@@ -265,6 +269,7 @@ pub struct Mutation(
     QuotaMutations,
     StreamMutations,
     ReportMutations,
+    RecordViewMutations,
     ResyncMutations,
     ResyncClaimMutations,
     ResyncOutcomeMutations,

@@ -1,6 +1,6 @@
 //! Lists of sync errors: filter, order, keyset, count.
 
-use async_graphql::Context;
+use async_graphql::{Context, InputType, Value};
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement};
 use sea_orm::{EntityTrait, IdenStatic, IntoSimpleExpr, Iterable};
 use uuid::Uuid;
@@ -221,6 +221,33 @@ pub(super) fn open_ones<R: Right>(
         descending: false,
     };
     filtered(scope, &list)
+}
+
+/// The errors that match a filter and are not resolved; no column is selected yet.
+pub(super) fn unresolved_ones<R: Right>(
+    scope: &Scope<R>,
+    filter: &SyncErrorFilter,
+) -> Result<SelectStatement> {
+    check(filter)?;
+    let list = List {
+        statuses: vec![SyncErrorStatus::Open, SyncErrorStatus::Resyncing],
+        filter: filter.clone(),
+        order: SyncErrorOrderField::FirstSeenAt,
+        descending: false,
+    };
+    filtered(scope, &list)
+}
+
+/// A filter as it is kept.
+pub fn kept_filter(filter: &SyncErrorFilter) -> Result<String> {
+    serde_json::to_string(&filter.to_value()).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// A filter that was kept.
+pub fn read_filter(filter: &str) -> Result<SyncErrorFilter> {
+    let broken = || Error::Internal("a filter that cannot be read".into());
+    let value: Value = serde_json::from_str(filter).map_err(|_| broken())?;
+    SyncErrorFilter::parse(Some(value)).map_err(|_| broken())
 }
 
 fn filtered<R: Right>(scope: &Scope<R>, list: &List) -> Result<SelectStatement> {

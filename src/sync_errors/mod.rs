@@ -13,6 +13,7 @@ pub mod report;
 mod tables;
 pub mod to_try;
 pub mod trend;
+mod views;
 
 use async_graphql::Enum;
 use sea_orm::{DeriveActiveEnum, EnumIter};

@@ -260,3 +260,34 @@ pub(super) mod trend_points {
 
     impl ActiveModelBehavior for ActiveModel {}
 }
+
+pub(super) mod record_views {
+    //! Saved views.
+    use sea_orm::entity::prelude::*;
+
+    use crate::classify::System;
+
+    /// A view.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "record_views")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub name: String,
+        pub created_by: String,
+        pub created_at: i64,
+        pub system: System,
+        pub object_type: String,
+        /// Whose records it shows; absent in a view by filter.
+        pub error_id: Option<Uuid>,
+        /// The filter's JSON.
+        pub filter: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

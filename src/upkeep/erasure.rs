@@ -29,6 +29,7 @@ const TABLES: &[&str] = &[
     "notification_deliveries",
     "notifications",
     "notification_settings",
+    "record_views",
     "portal_changes",
     "portals",
     "feed_heads",

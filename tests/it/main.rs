@@ -50,3 +50,4 @@ mod turns;
 mod units;
 mod upkeep;
 mod variables;
+mod views;

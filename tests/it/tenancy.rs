@@ -23,6 +23,16 @@ const ROOT_FIELDS: &[(&str, &str, &str)] = &[
         "NOT_FOUND",
     ),
     (
+        "createRecordView",
+        "mutation ($input: CreateRecordViewInput!) { createRecordView(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    (
+        "deleteRecordView",
+        "mutation ($input: DeleteRecordViewInput!) { deleteRecordView(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    (
         "configureNotifications",
         "mutation ($input: ConfigureNotificationsInput!) { configureNotifications(input: $input) { userErrors { code } } }",
         "NOT_FOUND",
@@ -176,6 +186,8 @@ fn opened_by(field: &str) -> &'static [&'static str] {
         "resyncBatch" => &["sync-health:read", "sync-health:manage"],
         "configurePortal"
         | "configureNotifications"
+        | "createRecordView"
+        | "deleteRecordView"
         | "sendTestNotification"
         | "setHubspotAllocation"
         | "resyncSyncErrors"
@@ -208,6 +220,7 @@ struct Things {
     batch: Value,
     result: Value,
     item: Value,
+    view: Value,
 }
 
 impl Things {
@@ -222,12 +235,15 @@ impl Things {
         let mut batch = asked["resyncMatchingSyncErrors"]["batch"].take();
         let mut result = batch["results"]["nodes"][0].take();
         let query = "mutation { claimResyncItems(input: { limit: 1 }) { items { id } } }";
+        let view = "mutation { createRecordView(input: { name: \"All\", system: HUBSPOT, objectType: \"contact\", source: { filter: {} } }) { recordView { id } } }";
+        let mut saved = server.data(&all, view, json!({})).await;
         let mut claimed = server.data(&all, query, json!({})).await;
         Self {
             error: result["syncError"]["id"].take(),
             batch: batch["id"].take(),
             result: result["id"].take(),
             item: claimed["claimResyncItems"]["items"][0]["id"].take(),
+            view: saved["createRecordView"]["recordView"]["id"].take(),
         }
     }
 
@@ -239,6 +255,7 @@ impl Things {
             batch: none(),
             result: none(),
             item: none(),
+            view: none(),
         }
     }
 }
@@ -252,6 +269,10 @@ fn asking_for(field: &str, hub_id: &str, things: &Things) -> Value {
         "reportSyncSuccesses" => {
             json!({ "hubId": hub_id, "successes": [{ "hubspotRecord": { "recordId": "1" } }] })
         }
+        "createRecordView" => {
+            json!({ "hubId": hub_id, "name": "All", "system": "HUBSPOT", "objectType": "contact", "source": { "filter": {} } })
+        }
+        "deleteRecordView" => json!({ "recordViewId": things.view }),
         "createStreamTicket" => ticketed(hub_id),
         "reportApiUsage" => json!({ "hubId": hub_id, "reportId": "1", "calls": 1 }),
         "reserveApiCalls" => json!({ "hubId": hub_id, "calls": 1 }),

@@ -27,8 +27,9 @@ use crate::portals::{Locale, SuspensionReason, SyncState};
 use crate::quota::api::Quota;
 use crate::resync::api::{ResyncBatch, ResyncBatchStatus, ResyncWebhook, list_batches};
 use crate::sync_errors::api::{
-    CategorySummary, ErrorListArguments, SyncError, SyncErrorEvent, SyncErrorEventFilter,
-    SyncErrorEventKind, SyncErrorFilter, SyncErrorOrder, SyncErrorStatus, TrendPoint,
+    CategorySummary, ErrorListArguments, RecordView, SyncError, SyncErrorEvent,
+    SyncErrorEventFilter, SyncErrorEventKind, SyncErrorFilter, SyncErrorOrder, SyncErrorStatus,
+    TrendPoint, list_views,
 };
 use crate::sync_errors::{self, feed, trend};
 
@@ -320,6 +321,16 @@ impl Portal {
     ) -> Result<Connection<ResyncBatch>> {
         let page = (first, after.as_deref());
         list_batches(ctx, &self.scope, page, &statuses.unwrap_or_default()).await
+    }
+
+    /// The saved views of affected records, newest first.
+    async fn record_views(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "Only entries behind this cursor.")] after: Option<String>,
+    ) -> Result<Connection<RecordView>> {
+        list_views(ctx, self, (first, after.as_deref())).await
     }
 
     /// Who changed which setting, newest first.

@@ -12,6 +12,8 @@ mod mutations;
 mod plain;
 mod record;
 mod subscription;
+mod view;
+mod view_mutations;
 
 pub use brief::{Brief, FirstLink, briefs, worst};
 pub use card::{CategorySummary, TrendPoint};
@@ -25,5 +27,7 @@ pub use inputs::{
 pub use mutations::ReportMutations;
 pub use record::{AffectedRecord, Links, RecordRef};
 pub use subscription::SyncErrorSubscription;
+pub use view::{RecordView, list_views};
+pub use view_mutations::RecordViewMutations;
 
 pub use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};
