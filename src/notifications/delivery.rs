@@ -19,9 +19,9 @@ use crate::notifications::tables::{notification_deliveries, notifications};
 use crate::notifications::{DeliveryStatus, NotificationChannel, store};
 
 /// Messages that are under way at once, so that slow servers do not hold up each other.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 64;
 /// Those of one portal.
-const OF_PORTAL_AT_ONCE: usize = 8;
+const OF_PORTAL_AT_ONCE: usize = 4;
 /// For how long a server may take for one attempt before another one takes over; longer than a mail or a call takes.
 const BUSY: Micros = 60 * SECOND;
 /// The pause after the first failed attempt; each further one is three times as long.

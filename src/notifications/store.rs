@@ -1,9 +1,9 @@
 //! The SQL of settings, messages and deliveries.
 
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Order, Query, SelectStatement};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, LockType, Order, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
-    Statement,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
+    QueryFilter, QuerySelect, Statement,
 };
 use uuid::Uuid;
 
@@ -29,6 +29,19 @@ pub(super) async fn settings<R: Right>(
         .from(notification_settings::Entity)
         .and_where(Expr::col(Column::HubId).eq(scope.hub_id()));
     let stored = snapshot.one(&select).await?;
+    Ok(stored.unwrap_or_else(|| notification_settings::Model::default_of(scope)))
+}
+
+/// The settings as a change sees them: nobody else writes them until it ends.
+pub(super) async fn locked<R: Right>(
+    transaction: &DatabaseTransaction,
+    scope: &Scope<R>,
+) -> Result<notification_settings::Model> {
+    let mut select = notification_settings::Entity::find_by_id(scope.hub_id());
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        select = select.lock(LockType::Update);
+    }
+    let stored = select.one(transaction).await?;
     Ok(stored.unwrap_or_else(|| notification_settings::Model::default_of(scope)))
 }
 

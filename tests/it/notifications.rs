@@ -59,11 +59,15 @@ mailed! {
         // Left out: unchanged. The secret is shown when it is made.
         assert_eq!(configure(server, json!({ "weekday": "TUESDAY" })).await["webhookSecret"], Value::Null);
         assert_eq!(settings(server).await["nextDigestAt"], "2026-03-03T17:30:00Z");
+        for (weekday, due) in [("WEDNESDAY", "04"), ("THURSDAY", "05"), ("FRIDAY", "06"), ("SATURDAY", "07"), ("SUNDAY", "08"), ("MONDAY", "02"), ("TUESDAY", "03")] {
+            let told = configure(server, json!({ "weekday": weekday })).await;
+            assert_eq!(told["notificationSettings"]["nextDigestAt"], format!("2026-03-{due}T17:30:00Z"));
+        }
         let rotated = configure(server, json!({ "rotateWebhookSecret": true })).await["webhookSecret"].take();
         assert!(rotated.is_string() && rotated != secret);
         let changes = server.read("{ portal { changes { nodes { setting from to by } } } }", json!({})).await;
         let changes = changes["portal"]["changes"]["nodes"].as_array().expect("changes").clone();
-        assert_eq!(changes[0], json!({ "setting": "notificationSettings.weekday", "from": "FRIDAY", "to": "TUESDAY", "by": "test-user" }));
+        assert_eq!(changes[0], json!({ "setting": "notificationSettings.weekday", "from": "MONDAY", "to": "TUESDAY", "by": "test-user" }));
         assert!(changes.contains(&json!({ "setting": "notificationSettings.emails", "from": null, "to": "ops@nordwind.example", "by": "test-user" })));
         let many: Vec<String> = (0..51).map(|at| format!("a{at}@nordwind.example")).collect();
         let urls: Vec<String> = (0..11).map(|at| format!("https://example.com/{at}")).collect();
@@ -133,7 +137,7 @@ mailed! {
         mails.wait(2).await;
         let told = metrics(server).await;
         assert!(value(&told, "sync_health_notification_attempts_total{channel=\"email\",outcome=\"delivered\"}") >= Some(1.0), "{told}");
-        let first = "query ($after: String, $statuses: [DeliveryStatus!]) { portal { notificationSettings { deliveries(first: 3, after: $after, statuses: $statuses) { totalCount edges { node { id } } pageInfo { endCursor hasNextPage } } } } }";
+        let first = "query ($after: String, $statuses: [DeliveryStatus!]) { portal { notificationSettings { deliveries(first: 3, after: $after, statuses: $statuses) { totalCount totalCountPrecision edges { cursor node { id } } pageInfo { endCursor hasNextPage } } } } }";
         let page = server.read(first, json!({ "statuses": ["PENDING", "DELIVERED"] })).await["portal"]["notificationSettings"]["deliveries"].take();
         assert_eq!((&page["totalCount"], &page["pageInfo"]["hasNextPage"]), (&json!(4), &json!(true)));
         let rest = server.read(first, json!({ "after": page["pageInfo"]["endCursor"] })).await["portal"]["notificationSettings"]["deliveries"].take();

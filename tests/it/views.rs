@@ -41,7 +41,7 @@ both! {
         let contacts = create(server, json!({ "hubId": "1001", "name": "Contacts", "system": "HUBSPOT", "objectType": "contact", "source": { "filter": filter } })).await["recordView"].take();
         let companies = create(server, json!({ "name": "Companies", "system": "HUBSPOT", "objectType": "company", "source": { "filter": {} } })).await["recordView"].take();
         assert_eq!((&contacts["affectedRecordCount"], &contacts["syncErrorId"], &companies["affectedRecordCount"]), (&json!(3), &Value::Null, &json!(1)));
-        let list = "query ($first: Int, $after: String) { portal { recordViews(first: $first, after: $after) { totalCount edges { cursor node { id affectedRecordCount } } pageInfo { hasNextPage endCursor } } } }";
+        let list = "query ($first: Int, $after: String) { portal { recordViews(first: $first, after: $after) { totalCount totalCountPrecision nodes { name } edges { cursor node { id affectedRecordCount } } pageInfo { hasNextPage endCursor } } } }";
         let page = server.read(list, json!({ "first": 2 })).await["portal"]["recordViews"].take();
         assert_eq!((&page["totalCount"], &page["pageInfo"]["hasNextPage"], &page["edges"][0]["node"]), (&json!(3), &json!(true), &json!({ "id": companies["id"], "affectedRecordCount": 1 })));
         let rest = server.read(list, json!({ "after": page["pageInfo"]["endCursor"] })).await["portal"]["recordViews"].take();

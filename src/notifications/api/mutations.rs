@@ -142,7 +142,7 @@ async fn change(
         return Ok(Err(vec![UserError::unknown_portal()]));
     };
     let committed = call.env.db.moving();
-    let old = store::settings(&committed, scope).await?;
+    let old = store::locked(change.transaction(), scope).await?;
     let portal = portals::find_in(&committed, scope).await?;
     let mut new = old.clone();
     let secret = match configure(&mut new, input, (&call.env, change.now))? {
@@ -161,16 +161,15 @@ async fn change(
     if is_rescheduled {
         new.plan(zone, change.now);
     }
-    if begins || new.min_affected_record_count != old.min_affected_record_count {
+    let is_other_size = new.min_affected_record_count != old.min_affected_record_count;
+    if new.min_affected_record_count > 1 && (begins || is_other_size) {
         news::begin(change.transaction(), &new, change.now).await?;
     }
     for told in differences(&old, &new) {
         change.tell_setting(scope.subject(), told).await?;
     }
-    if new != old && !store::replace(change.transaction(), new).await? {
-        let message = "News were told at this very moment: send it again.";
-        let error = UserError::new(UserErrorCode::Conflict, &[], message);
-        return Ok(Err(vec![error]));
+    if new != old {
+        store::replace(change.transaction(), new).await?;
     }
     change.commit().await?;
     call.snapshot.renew().await;
@@ -193,7 +192,7 @@ async fn send_test(
         return Ok(Err(UserError::unknown_portal()));
     };
     let committed = env.db.moving();
-    let settings = store::settings(&committed, scope).await?;
+    let settings = store::locked(change.transaction(), scope).await?;
     let has_recipients = !settings.emails().is_empty() || !settings.webhook_urls().is_empty();
     let Some(portal) = portals::find_in(&committed, scope)
         .await?
@@ -230,10 +229,7 @@ async fn send_test(
         tested_at: Some(change.now),
         ..settings.clone()
     };
-    if !store::replace(change.transaction(), tested).await? {
-        let message = "News were told at this very moment: send it again.";
-        return Ok(Err(UserError::new(UserErrorCode::Conflict, &[], message)));
-    }
+    store::replace(change.transaction(), tested).await?;
     store::insert(change.transaction(), &message, &deliveries).await?;
     change.commit().await?;
     call.snapshot.renew().await;
