@@ -1,6 +1,7 @@
 //! What every domain stands on, and that knows no domain.
 
 pub mod auth;
+pub mod backoff;
 pub mod bulk;
 pub mod call;
 pub mod clock;

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use crate::kernel::auth::{Report, Scope};
+use crate::kernel::backoff::pause;
 use crate::kernel::clock::{Micros, SECOND, instant};
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
@@ -137,7 +138,8 @@ fn end(row: &mut notification_deliveries::Model, sent: Sent, now: Micros) {
             if is_last {
                 row.status = DeliveryStatus::Failed;
             }
-            row.next_at = now + pause(row);
+            let random = row.notification_id.as_bytes()[15].wrapping_add(row.number as u8);
+            row.next_at = now + pause(row.attempt_count, (FIRST_PAUSE, LONGEST_PAUSE), random);
             Some(why)
         }
         Sent::Refused(why) => {
@@ -153,16 +155,6 @@ fn end(row: &mut notification_deliveries::Model, sent: Sent, now: Micros) {
     });
     row.attempts = serde_json::to_string(&attempts).unwrap_or_else(|_| "[]".to_owned());
     row.last_error = error;
-}
-
-/// Three times as long after each failure, and up to half of it more, so that recipients are not all tried at once.
-fn pause(row: &notification_deliveries::Model) -> Micros {
-    let exponent = u32::try_from(row.attempt_count - 1).unwrap_or(0).min(10);
-    let pause = FIRST_PAUSE
-        .saturating_mul(3_i64.pow(exponent))
-        .min(LONGEST_PAUSE);
-    let random = i64::from(row.notification_id.as_bytes()[15]) + i64::from(row.number) * 37;
-    pause + pause * (random % 256) / 512
 }
 
 async fn send(

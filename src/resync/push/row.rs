@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use super::{BUSY, FIRST_PAUSE, LAST_PAUSE, LEASE};
 use crate::kernel::auth::{Report, Scope};
-use crate::kernel::bulk;
 use crate::kernel::clock::Micros;
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
+use crate::kernel::{backoff, bulk};
 use crate::portals::Change;
 use crate::resync::lease::{self, ClaimedItem, Renewed};
 use crate::resync::outcome::{self, Answer, Outcome};
@@ -100,14 +100,10 @@ pub(super) async fn save(
     Ok(())
 }
 
-/// Three times as long after each failure, and up to half of it more, so that addresses are not all called at once.
+/// The pause behind a failed call.
 pub(super) fn pause(attempt_count: i32, message_id: Option<Uuid>) -> Micros {
-    let exponent = u32::try_from(attempt_count - 1).unwrap_or(0).min(10);
-    let pause = FIRST_PAUSE
-        .saturating_mul(3_i64.pow(exponent))
-        .min(LAST_PAUSE);
-    let random = message_id.map_or(0, |id| i64::from(id.as_bytes()[15]));
-    pause + pause * random / 512
+    let random = message_id.map_or(0, |id| id.as_bytes()[15]);
+    backoff::pause(attempt_count, (FIRST_PAUSE, LAST_PAUSE), random)
 }
 
 pub(super) async fn give_back(
