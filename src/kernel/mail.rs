@@ -85,9 +85,9 @@ pub enum MailError {
     Failed(String),
 }
 
-/// Whether a text is an e-mail address.
+/// Whether a text is an e-mail address that every mail server takes: in ASCII (RFC 5321, section 2.3.1).
 pub fn is_address(text: &str) -> bool {
-    text.parse::<Address>().is_ok()
+    text.is_ascii() && text.parse::<Address>().is_ok()
 }
 
 impl Mailer {
@@ -171,7 +171,7 @@ fn transport(
         ("smtps", _) => Tls::Wrapper(parameters),
         (_, Some("required")) => Tls::Required(parameters),
         (_, Some("opportunistic")) => Tls::Opportunistic(parameters),
-        _ => Tls::None,
+        _ => return Err("a root certificate is of use with smtps:// or ?tls=required only".into()),
     };
     Ok(builder.tls(tls))
 }
@@ -215,7 +215,9 @@ fn told(error: &SmtpError) -> MailError {
             let text = format!("The mail server answered {code} {answer}")
                 .trim_end()
                 .to_owned();
-            match error.is_permanent() {
+            // 5.7: about who may send (RFC 3463, section 3.8), which the operator can change.
+            let is_final = error.is_permanent() && !answer.starts_with("5.7.");
+            match is_final {
                 true => MailError::Refused(text),
                 false => MailError::Failed(text),
             }

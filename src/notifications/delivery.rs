@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use url::Url;
 
 use crate::kernel::auth::{Report, Scope};
@@ -58,42 +58,52 @@ enum Sent {
 /// Delivers the messages of all portals, for ever.
 pub async fn deliver(env: &Env) {
     const PAUSE: Duration = Duration::from_secs(1);
-    let mut under_way: JoinSet<i64> = JoinSet::new();
-    let mut of_portal: HashMap<i64, usize> = HashMap::new();
+    let mut under_way: JoinSet<()> = JoinSet::new();
+    let mut portals: HashMap<tokio::task::Id, i64> = HashMap::new();
     loop {
-        let due = match AT_ONCE - under_way.len() {
-            0 => Vec::new(),
-            free => due(env, free).await,
-        };
-        for row in due {
-            let own = of_portal.entry(row.hub_id).or_default();
-            if *own < OF_PORTAL_AT_ONCE {
-                *own += 1;
-                let env = env.clone();
-                under_way.spawn(async move {
-                    let hub_id = row.hub_id;
-                    if let Err(error) = attempt(&env, row).await {
-                        let _ = error.answer();
-                    }
-                    hub_id
-                });
-            }
+        for row in due(env, &portals).await {
+            let (env, hub_id) = (env.clone(), row.hub_id);
+            let task = under_way.spawn(async move {
+                if let Err(error) = attempt(&env, row).await {
+                    let _ = error.answer();
+                }
+            });
+            portals.insert(task.id(), hub_id);
         }
         tokio::select! {
-            Some(Ok(hub_id)) = under_way.join_next() => {
-                if let Some(own) = of_portal.get_mut(&hub_id) {
-                    *own = own.saturating_sub(1);
+            Some(ended) = under_way.join_next_with_id() => {
+                let id = |ended: Result<(tokio::task::Id, ()), JoinError>| ended.map_or_else(|error| error.id(), |(id, ())| id);
+                portals.remove(&id(ended));
+                while let Some(ended) = under_way.try_join_next_with_id() {
+                    portals.remove(&id(ended));
                 }
-                of_portal.retain(|_, own| *own > 0);
             }
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
 }
 
-async fn due(env: &Env, free: usize) -> Vec<notification_deliveries::Model> {
-    let wanted = (env.clock.now(), free, OF_PORTAL_AT_ONCE);
-    let due = store::due(&env.db.moving(), wanted).await;
+/// What is due, as far as there are places for it.
+async fn due(
+    env: &Env,
+    portals: &HashMap<tokio::task::Id, i64>,
+) -> Vec<notification_deliveries::Model> {
+    let free = AT_ONCE.saturating_sub(portals.len());
+    if free == 0 {
+        return Vec::new();
+    }
+    let mut of_portal: HashMap<i64, usize> = HashMap::new();
+    for hub_id in portals.values() {
+        *of_portal.entry(*hub_id).or_default() += 1;
+    }
+    let is_busy = |(_, count): &(&i64, &usize)| **count >= OF_PORTAL_AT_ONCE;
+    let busy: Vec<i64> = of_portal
+        .iter()
+        .filter(is_busy)
+        .map(|(hub_id, _)| *hub_id)
+        .collect();
+    let wanted = (free, OF_PORTAL_AT_ONCE, busy.as_slice());
+    let due = store::due(&env.db.moving(), env.clock.now(), wanted).await;
     due.unwrap_or_else(|error| {
         // Logged where it is translated; the next look tries again.
         let _ = error.answer();
@@ -101,13 +111,21 @@ async fn due(env: &Env, free: usize) -> Vec<notification_deliveries::Model> {
     })
 }
 
+/// How often a delivery is tried.
+fn most_attempts() -> i32 {
+    i32::try_from(limits::NOTIFICATION_ATTEMPTS.value).unwrap_or(i32::MAX)
+}
+
 async fn attempt(env: &Env, row: notification_deliveries::Model) -> Result<()> {
-    let Some(mut row) = store::take(env, row, env.clock.now() + BUSY).await? else {
+    let until = env.clock.now() + BUSY;
+    let is_over = row.attempt_count >= most_attempts();
+    let Some(mut row) = store::take(env, row, (i32::from(!is_over), until)).await? else {
         return Ok(());
     };
     let scope = Scope::<Report>::of_server(row.hub_id);
     let message = store::message(&env.db.moving(), &scope, row.notification_id).await?;
     let sent = match message {
+        _ if is_over => Sent::Refused("The server stopped during the last attempt.".into()),
         Some(message) => send(env, &scope, &row, &message).await?,
         None => Sent::Refused("The message is gone.".into()),
     };
@@ -121,13 +139,12 @@ async fn attempt(env: &Env, row: notification_deliveries::Model) -> Result<()> {
     };
     env.metrics.notification_sent(channel, outcome);
     end(&mut row, sent, env.clock.now());
-    store::end(env, &row).await
+    store::end(env, &row, until).await
 }
 
 /// What became of a delivery by an attempt.
 fn end(row: &mut notification_deliveries::Model, sent: Sent, now: Micros) {
-    let most = i32::try_from(limits::NOTIFICATION_ATTEMPTS.value).unwrap_or(i32::MAX);
-    let is_last = row.attempt_count >= most;
+    let is_last = row.attempt_count >= most_attempts();
     let error = match sent {
         Sent::Delivered => {
             row.status = DeliveryStatus::Delivered;
@@ -172,13 +189,21 @@ async fn send(
         return Ok(Sent::Refused("It is no recipient any more.".into()));
     }
     let id = format!("{}-{}", row.notification_id, row.number);
+    let gone = || Ok(Sent::Refused("The message is gone.".into()));
+    let (Some(text), Some(html), Some(body)) = (
+        &message.mail_text,
+        &message.mail_html,
+        &message.webhook_body,
+    ) else {
+        return gone();
+    };
     if row.channel == NotificationChannel::Email {
         let mail = Mail {
             id: &id,
             to: &row.target,
             subject: &message.subject,
-            text: message.mail_text.as_deref().unwrap_or_default(),
-            html: message.mail_html.as_deref().unwrap_or_default(),
+            text,
+            html,
             written_at: SystemTime::from(instant(message.created_at)),
         };
         return Ok(match env.mailer.send(&mail).await {
@@ -193,7 +218,7 @@ async fn send(
     let now = env.clock.now();
     let call = webhook::Message {
         id: &id,
-        body: message.webhook_body.as_deref().unwrap_or_default(),
+        body,
         secrets: &settings.webhook_secrets(now),
         now,
     };

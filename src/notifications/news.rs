@@ -45,6 +45,9 @@ pub(super) struct Turn {
     pub(super) occurred_at: i64,
 }
 
+/// Turns of the portal that a message tells.
+const TOLD_TURNS: u32 = 10;
+
 /// What errors went through in the window, a line each. Kinds of events: 0 OPENED, 1 REOPENED, 2 UPDATED, 4 RESOLVED.
 const TURNS: &str = "WITH turns AS (SELECT v.error_id, MAX(v.sequence) AS last_at, MAX(v.occurred_at) AS seen_at, \
     COALESCE(MIN(CASE WHEN v.kind = 4 THEN v.sequence END), 0) AS first_resolved, \
@@ -52,7 +55,7 @@ const TURNS: &str = "WITH turns AS (SELECT v.error_id, MAX(v.sequence) AS last_a
     MIN(CASE WHEN v.kind < 2 THEN v.sequence END) AS first_opened, \
     COALESCE(MAX(CASE WHEN v.kind = 1 THEN v.sequence END), 0) AS reopened, \
     COALESCE(MAX(CASE WHEN {reaches} THEN v.sequence END), 0) AS reached \
-    FROM sync_error_events AS v WHERE v.hub_id = $1 AND v.sequence > $2 AND v.sequence <= $3 GROUP BY v.error_id)";
+    FROM sync_error_events AS v WHERE v.hub_id = $1 AND v.sequence > $2 AND v.sequence <= $3 AND {matters} GROUP BY v.error_id)";
 /// The errors of the lines, and when they were told.
 const ERRORS: &str = "FROM turns AS t JOIN sync_errors AS e ON e.hub_id = $1 AND e.id = t.error_id \
     LEFT JOIN notification_told AS n ON n.hub_id = $1 AND n.error_id = t.error_id";
@@ -85,9 +88,11 @@ impl Window {
     pub(super) async fn first_at(&self, snapshot: &Snapshot) -> Result<Option<Micros>> {
         let errors = format!(
             "SELECT v.occurred_at FROM sync_error_events AS v JOIN sync_errors AS e ON e.hub_id = $1 AND e.id = v.error_id \
-             WHERE v.hub_id = $1 AND v.sequence > $2 AND v.sequence <= $3 AND {} AND {} ORDER BY v.sequence LIMIT 1",
+             LEFT JOIN notification_told AS n ON n.hub_id = $1 AND n.error_id = v.error_id \
+             WHERE v.hub_id = $1 AND v.sequence > $2 AND v.sequence <= $3 AND {} AND {} {} ORDER BY v.sequence LIMIT 1",
             self.reaches(),
             self.of_categories(),
+            self.is_untold(),
         );
         let portal = "SELECT occurred_at FROM portal_events WHERE hub_id = $1 AND sequence > $2 AND sequence <= $3 ORDER BY sequence LIMIT 1";
         let mut first: Vec<At> = snapshot.all_raw(self.statement(snapshot, &errors)).await?;
@@ -121,24 +126,14 @@ impl Window {
         snapshot.all_raw(self.statement(snapshot, &sql)).await
     }
 
-    /// The last turn of the API calls and the last of the sync state.
+    /// The last turns of the API calls and of the sync state, oldest first.
     pub(super) async fn turns(&self, snapshot: &Snapshot) -> Result<Vec<Turn>> {
-        // 0 to 2: the calls; 3 and 4: the sync state.
-        let last = |kinds: &str| {
-            format!(
-                "SELECT kind, occurred_at FROM portal_events WHERE hub_id = $1 AND sequence > $2 AND sequence <= $3 AND kind {kinds} \
-                 ORDER BY sequence DESC LIMIT 1"
-            )
-        };
-        let mut turns = Vec::new();
-        for kinds in ["> 2", "< 3"] {
-            let sql = last(kinds);
-            turns.extend(
-                snapshot
-                    .all_raw::<Turn>(self.statement(snapshot, &sql))
-                    .await?,
-            );
-        }
+        let sql = format!(
+            "SELECT kind, occurred_at FROM portal_events WHERE hub_id = $1 AND sequence > $2 AND sequence <= $3 \
+             ORDER BY sequence DESC LIMIT {TOLD_TURNS}"
+        );
+        let mut turns: Vec<Turn> = snapshot.all_raw(self.statement(snapshot, &sql)).await?;
+        turns.reverse();
         Ok(turns)
     }
 
@@ -156,7 +151,13 @@ impl Window {
     }
 
     fn turns_sql(&self) -> String {
-        TURNS.replace("{reaches}", &self.reaches())
+        let matters = match self.least_records {
+            ..=1 => "v.kind IN (0, 1, 4)",
+            _ => "v.kind IN (0, 1, 2, 4)",
+        };
+        TURNS
+            .replace("{reaches}", &self.reaches())
+            .replace("{matters}", matters)
     }
 
     fn lines(&self) -> String {
@@ -175,11 +176,15 @@ impl Window {
     }
 
     fn is_new(&self) -> String {
-        let is_untold = match self.least_records {
+        format!("{IS_NEW} AND {} {}", self.of_categories(), self.is_untold())
+    }
+
+    /// With a least size an error may have been told since it opened.
+    fn is_untold(&self) -> &'static str {
+        match self.least_records {
             ..=1 => "",
             _ => "AND (n.told_at IS NULL OR n.told_at < e.opened_at)",
-        };
-        format!("{IS_NEW} AND {} {is_untold}", self.of_categories())
+        }
     }
 
     fn of_categories(&self) -> String {
@@ -208,7 +213,8 @@ fn largest() -> String {
     )
 }
 
-/// What is open and large enough when telling begins is not news later.
+/// What is open and large enough when telling begins, or when other causes are told from now on, is not news later; what
+/// has opened since news were told last still is.
 pub(super) async fn begin(
     transaction: &DatabaseTransaction,
     settings: &notification_settings::Model,
@@ -216,12 +222,14 @@ pub(super) async fn begin(
 ) -> Result<()> {
     let sql = format!(
         "INSERT INTO notification_told (hub_id, error_id, told_at) SELECT hub_id, id, $2 FROM sync_errors \
-         WHERE hub_id = $1 AND status < 2 AND affected_record_count >= $3 {AGAIN}"
+         WHERE hub_id = $1 AND status < 2 AND affected_record_count >= $3 AND id NOT IN \
+         (SELECT error_id FROM sync_error_events WHERE hub_id = $1 AND sequence > $4 AND kind < 2) {AGAIN}"
     );
     let values = [
         settings.hub_id.into(),
         now.into(),
         settings.min_affected_record_count.into(),
+        settings.told_sequence.into(),
     ];
     let backend = transaction.get_database_backend();
     let statement = Statement::from_sql_and_values(backend, sql, values);

@@ -240,23 +240,23 @@ fn in_order(names: &[SyncErrorCategory]) -> Vec<SyncErrorCategory> {
 fn checked_emails(emails: &[String], env: &Env) -> Result<Vec<String>, UserError> {
     const KEY: &str = "emails";
     let refused = |code, message: String| UserError::new(code, &[KEY], message);
+    if emails.len() > limits::NOTIFICATION_EMAILS.value {
+        let limit = limits::NOTIFICATION_EMAILS;
+        let message = format!("At most {} {} ({}).", limit.value, limit.unit, limit.name);
+        return Err(refused(UserErrorCode::TooMany, message));
+    }
     let mut all: Vec<String> = Vec::new();
     for (index, text) in emails.iter().enumerate() {
         let email = text.trim();
         check_length(email, KEY, limits::EMAIL_CHARACTERS)?;
         if !is_address(email) {
-            let message = "Not an e-mail address, for example operations@example.com.";
+            let message = "Not an e-mail address in ASCII, for example operations@example.com: write the domain as its servers know it (xn--…).";
             let error = UserError::new(UserErrorCode::Invalid, &[], message);
             return Err(error.in_element(KEY, index));
         }
         if all.iter().all(|known| !known.eq_ignore_ascii_case(email)) {
             all.push(email.to_owned());
         }
-    }
-    if all.len() > limits::NOTIFICATION_EMAILS.value {
-        let limit = limits::NOTIFICATION_EMAILS;
-        let message = format!("At most {} {} ({}).", limit.value, limit.unit, limit.name);
-        return Err(refused(UserErrorCode::TooMany, message));
     }
     if !all.is_empty() && !env.mailer.is_configured() {
         let message = "This server sends no e-mail: its operator has to set --smtp-url first. Use webhookUrls meanwhile.";
@@ -267,6 +267,11 @@ fn checked_emails(emails: &[String], env: &Env) -> Result<Vec<String>, UserError
 
 fn checked_urls(urls: &[Url], env: &Env) -> Result<Vec<String>, UserError> {
     const KEY: &str = "webhookUrls";
+    if urls.len() > limits::NOTIFICATION_WEBHOOKS.value {
+        let limit = limits::NOTIFICATION_WEBHOOKS;
+        let message = format!("At most {} {} ({}).", limit.value, limit.unit, limit.name);
+        return Err(UserError::new(UserErrorCode::TooMany, &[KEY], message));
+    }
     let mut all: Vec<String> = Vec::new();
     for (index, url) in urls.iter().enumerate() {
         let url = checked_address(env, url.0.trim(), &[])
@@ -274,11 +279,6 @@ fn checked_urls(urls: &[Url], env: &Env) -> Result<Vec<String>, UserError> {
         if !all.contains(&url) {
             all.push(url);
         }
-    }
-    if all.len() > limits::NOTIFICATION_WEBHOOKS.value {
-        let limit = limits::NOTIFICATION_WEBHOOKS;
-        let message = format!("At most {} {} ({}).", limit.value, limit.unit, limit.name);
-        return Err(UserError::new(UserErrorCode::TooMany, &[KEY], message));
     }
     Ok(all)
 }

@@ -199,31 +199,41 @@ pub(super) async fn of_message<R: Right>(
     snapshot.all(&select).await
 }
 
-/// Deliveries that are due, the longest waiting first, a few of each portal.
+/// Deliveries that are due, a few of each portal, the portals in turn; none of the portals that have enough under way.
 pub(super) async fn due(
     snapshot: &Snapshot,
-    (now, most, of_portal): (Micros, usize, usize),
+    now: Micros,
+    (most, of_portal, busy): (usize, usize, &[i64]),
 ) -> Result<Vec<notification_deliveries::Model>> {
+    let busy: Vec<String> = busy.iter().map(i64::to_string).collect();
+    let others = match busy.is_empty() {
+        true => String::new(),
+        false => format!("AND d.hub_id NOT IN ({})", busy.join(", ")),
+    };
     let sql = format!(
         "SELECT * FROM (SELECT d.*, ROW_NUMBER() OVER (PARTITION BY d.hub_id ORDER BY d.next_at) AS place \
-         FROM notification_deliveries AS d WHERE d.status = 0 AND d.next_at <= $1) AS due \
-         WHERE place <= {of_portal} ORDER BY next_at LIMIT {most}"
+         FROM notification_deliveries AS d WHERE d.status = 0 AND d.next_at <= $1 {others}) AS due \
+         WHERE place <= {of_portal} ORDER BY place, next_at LIMIT {most}"
     );
     let statement = Statement::from_sql_and_values(snapshot.backend(), sql, [now.into()]);
     snapshot.all_raw(statement).await
 }
 
-/// Takes a delivery for this server until an instant, unless another one has it; answers it as it is then.
+/// Takes a delivery for another attempt, or for none, by this server until an instant, unless another one has it; answers
+/// it as it is then.
 pub(super) async fn take(
     env: &Env,
     mut row: notification_deliveries::Model,
-    until: Micros,
+    (attempts, until): (i32, Micros),
 ) -> Result<Option<notification_deliveries::Model>> {
     use notification_deliveries::Column;
     let transaction = env.db.begin().await?;
     let taken = notification_deliveries::Entity::update_many()
         .col_expr(Column::NextAt, Expr::value(until))
-        .col_expr(Column::AttemptCount, Expr::value(row.attempt_count + 1))
+        .col_expr(
+            Column::AttemptCount,
+            Expr::value(row.attempt_count + attempts),
+        )
         .filter(Column::HubId.eq(row.hub_id))
         .filter(Column::NotificationId.eq(row.notification_id))
         .filter(Column::Number.eq(row.number))
@@ -233,22 +243,45 @@ pub(super) async fn take(
         .await?;
     transaction.commit().await?;
     row.next_at = until;
-    row.attempt_count += 1;
+    row.attempt_count += attempts;
     Ok((taken.rows_affected == 1).then_some(row))
 }
 
-/// Writes how an attempt ended; drops the texts of a message that nobody waits for any more.
-pub(super) async fn end(env: &Env, row: &notification_deliveries::Model) -> Result<()> {
+/// Writes how an attempt ended, where this server still has the delivery, taken until an instant; drops the texts of a
+/// message that nobody waits for any more.
+pub(super) async fn end(
+    env: &Env,
+    row: &notification_deliveries::Model,
+    taken_until: Micros,
+) -> Result<()> {
+    use notification_deliveries::Column;
     let transaction = env.db.begin().await?;
-    bulk::upsert::<notification_deliveries::Entity>(&transaction, [row]).await?;
-    if row.status != DeliveryStatus::Pending {
-        let sql = "UPDATE notifications SET mail_text = NULL, mail_html = NULL, webhook_body = NULL \
+    let backend = transaction.get_database_backend();
+    let of_message = |sql: &str| {
+        let values = [row.hub_id.into(), row.notification_id.into()];
+        Statement::from_sql_and_values(backend, sql, values)
+    };
+    // Of two that end at once the second waits here and sees the first.
+    let lock = "UPDATE notifications SET created_at = created_at WHERE hub_id = $1 AND id = $2";
+    transaction.execute_raw(of_message(lock)).await?;
+    let written = notification_deliveries::Entity::update_many()
+        .col_expr(Column::Status, Expr::value(row.status))
+        .col_expr(Column::Attempts, Expr::value(row.attempts.as_str()))
+        .col_expr(Column::NextAt, Expr::value(row.next_at))
+        .col_expr(Column::DeliveredAt, Expr::value(row.delivered_at))
+        .col_expr(Column::LastError, Expr::value(row.last_error.as_deref()))
+        .filter(Column::HubId.eq(row.hub_id))
+        .filter(Column::NotificationId.eq(row.notification_id))
+        .filter(Column::Number.eq(row.number))
+        .filter(Column::Status.eq(DeliveryStatus::Pending))
+        .filter(Column::NextAt.eq(taken_until))
+        .exec(&transaction)
+        .await?;
+    if written.rows_affected == 1 && row.status != DeliveryStatus::Pending {
+        let drop = "UPDATE notifications SET mail_text = NULL, mail_html = NULL, webhook_body = NULL \
             WHERE hub_id = $1 AND id = $2 AND NOT EXISTS (SELECT 1 FROM notification_deliveries AS d \
             WHERE d.hub_id = $1 AND d.notification_id = $2 AND d.status = 0)";
-        let values = [row.hub_id.into(), row.notification_id.into()];
-        let backend = transaction.get_database_backend();
-        let statement = Statement::from_sql_and_values(backend, sql, values);
-        transaction.execute_raw(statement).await?;
+        transaction.execute_raw(of_message(drop)).await?;
     }
     Ok(transaction.commit().await?)
 }

@@ -97,7 +97,9 @@ async fn look_at(
     let scope = Scope::<Report>::of_server(candidate.hub_id);
     let snapshot = env.db.snapshot();
     let settings = store::settings(&snapshot, &scope).await?;
-    let Some(portal) = portals::find_in(&snapshot, &scope).await? else {
+    let portal = portals::find_in(&snapshot, &scope).await?;
+    // Configured meanwhile: the next look knows.
+    let Some(portal) = portal.filter(|_| settings.version == candidate.version) else {
         return Ok(());
     };
     let source = Source {

@@ -9,6 +9,8 @@ use crate::portals::Change;
 
 /// All tables of portals; a test compares them with those of the database.
 const TABLES: &[&str] = &[
+    // First: who tells news holds its row.
+    "notification_settings",
     "sync_error_events",
     "portal_events",
     "latest_failures",
@@ -28,7 +30,6 @@ const TABLES: &[&str] = &[
     "notification_told",
     "notification_deliveries",
     "notifications",
-    "notification_settings",
     "record_views",
     "portal_changes",
     "portals",

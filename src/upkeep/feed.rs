@@ -20,6 +20,9 @@ const LAST: &str = "SELECT MAX(first.sequence) AS sequence FROM (SELECT sequence
     UNION ALL SELECT sequence, occurred_at FROM (SELECT sequence, occurred_at FROM portal_events WHERE hub_id = $1 ORDER BY sequence LIMIT {step}) AS turns \
     ) AS both_kinds ORDER BY sequence LIMIT {step}) AS first WHERE first.occurred_at < $2";
 
+/// A digest that has not told of it yet: it goes first.
+const UNTOLD: &str = "SELECT told_sequence AS sequence FROM notification_settings WHERE hub_id = $1 AND enabled AND frequency > 0 AND told_sequence < $2";
+
 /// Sweeps what is older than an instant, step by step.
 pub(super) async fn sweep(env: &Env, hub_id: i64, before: Micros) -> Result<()> {
     let backend = env.db.backend();
@@ -31,6 +34,12 @@ pub(super) async fn sweep(env: &Env, hub_id: i64, before: Micros) -> Result<()> 
         let Some(last) = found.into_iter().find_map(|last| last.sequence) else {
             return Ok(());
         };
+        let statement =
+            Statement::from_sql_and_values(backend, UNTOLD, [hub_id.into(), last.into()]);
+        let untold: Vec<Last> = env.db.moving().all_raw(statement).await?;
+        if !untold.is_empty() {
+            return Ok(());
+        }
         let scope = Scope::<Report>::of_server(hub_id);
         let Some(mut change) = Change::begin(env, &scope).await? else {
             return Ok(());

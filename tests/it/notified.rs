@@ -106,7 +106,7 @@ mailed! {
         let mail = eventually("both turns", async || {
             let texts: Vec<String> = mails.all()[2..].iter().map(|mail| mail["text"].to_string()).collect();
             let all = texts.join("");
-            (all.contains("Die Synchronisierung läuft wieder") && all.contains("Es sind wieder API-Aufrufe übrig")).then_some(all)
+            (all.contains("Die Synchronisierung läuft wieder") && all.contains("Wieder weniger als 75 % der API-Aufrufe verbraucht")).then_some(all)
         });
         let passing = async {
             // The calls recover when somebody looks; their minute begins then.

@@ -103,7 +103,7 @@ impl NotificationDelivery {
             .collect()
     }
 
-    /// When it is tried next; null unless PENDING.
+    /// When it is tried next, or, while it is, when another server may; null unless PENDING.
     async fn next_attempt_at(&self) -> Option<Instant> {
         let is_pending = self.0.row.status == DeliveryStatus::Pending;
         is_pending.then_some(Instant(self.0.row.next_at))

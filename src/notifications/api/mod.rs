@@ -65,7 +65,7 @@ impl NotificationSettings {
         self.row.frequency
     }
 
-    /// Who gets an e-mail, at most 50; none until configured.
+    /// Who gets an e-mail, at most 50; none until configured. Whoever may read the portal sees them.
     async fn emails(&self) -> Vec<String> {
         self.row.emails()
     }

@@ -28,7 +28,7 @@ pub struct ConfigureNotificationsInput {
     /// How often. Null: DAILY.
     pub frequency: MaybeUndefined<NotificationFrequency>,
     /// Who gets an e-mail: at most 50 addresses of at most 254 characters, each once. INVALID where the server sends no
-    /// e-mail. Null: nobody.
+    /// e-mail, and for addresses that are not ASCII. Null: nobody.
     pub emails: MaybeUndefined<Vec<String>>,
     /// Where messages are sent as signed calls: at most 10 public https URLs of at most 500 characters, each once;
     /// ADDRESS_NOT_ALLOWED for others. Null: nowhere.
@@ -161,8 +161,10 @@ async fn change(
     if is_rescheduled {
         new.plan(zone, change.now);
     }
-    let is_other_size = new.min_affected_record_count != old.min_affected_record_count;
-    if new.min_affected_record_count > 1 && (begins || is_other_size) {
+    let told = |row: &notification_settings::Model| {
+        (row.min_affected_record_count, row.categories.clone())
+    };
+    if new.min_affected_record_count > 1 && (begins || told(&new) != told(&old)) {
         news::begin(change.transaction(), &new, change.now).await?;
     }
     for told in differences(&old, &new) {
