@@ -27,7 +27,7 @@ use crate::kernel::limits;
 use crate::kernel::scalars::Instant;
 use crate::kernel::wake::ANY_PORTAL;
 use crate::kernel::webhook::Message;
-use crate::portals::{PortalRow, find_in};
+use crate::portals::{PortalRow, SyncState, find_in};
 use crate::resync::api::{self, ResyncItem};
 use crate::resync::automatic_sql;
 use crate::resync::claim::{self, Order};
@@ -148,9 +148,15 @@ async fn next_message(
     let claim = claim::claim(env, scope, &order).await?;
     let claim = claim.and_then(|claim| claim.ok()).unwrap_or_default();
     if claim.works.is_empty() {
-        // For want of calls, or because the portal does not sync.
+        let is_suspended = portal.portal.sync_state == SyncState::Suspended;
+        let pause = match claim.retry_at {
+            // Nothing waits: what comes next is sent at once.
+            None if !is_suspended => 0,
+            // For want of calls, or because the portal does not sync.
+            _ => IDLE_PAUSE,
+        };
         row.attempt_count = 0;
-        row.next_at = env.clock.now() + IDLE_PAUSE;
+        row.next_at = env.clock.now() + pause;
         save(env, scope, (&row, begun)).await?;
         return Ok(None);
     }
