@@ -258,3 +258,26 @@ mailed! {
         assert!(!mail["html"].as_str().expect("HTML").contains("<script"));
     }
 }
+
+/// A mail server that takes the connection and says nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_mail_server() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let url = format!("smtp://{}", silent.local_addr().expect("an address"));
+    let mail = MailConfig::Smtp {
+        url,
+        from: "a@b.example".into(),
+        root_certificate: None,
+    };
+    let (told, connection) = tokio::join!(sent_by(mail), silent.accept());
+    drop(connection);
+    assert_eq!(
+        (&told["status"], &told["lastError"]),
+        (
+            &json!("PENDING"),
+            &json!("The mail server did not answer in time.")
+        )
+    );
+}
