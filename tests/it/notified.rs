@@ -147,6 +147,25 @@ mailed! {
 }
 
 mailed! {
+    /// A change of the settings loses no news that wait, and makes none of what was there before.
+    async fn settings_change_meanwhile(server, mails) {
+        configure(server, json!({ "enabled": true, "emails": ["ops@nordwind.example"], "categories": ["PROPERTY_VALUES"] })).await;
+        server.record(json!([of_field("1", "Waits__c"), of_field("2", "Waits__c")])).await;
+        let other = |record: &str| failure(record, 0, json!({ "occurredAt": null, "code": "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "message": "Stage: bad value for restricted picklist field: x", "fields": ["StageName"] }));
+        server.record(json!([other("1"), other("2")])).await;
+        configure(server, json!({ "minAffectedRecordCount": 2 })).await;
+        set_clock(server, "2026-03-03T08:00:00Z");
+        let text = mails.wait(1).await[0]["text"].as_str().expect("a text").to_owned();
+        assert!(text.contains("Waits__c") && !text.contains("StageName"), "{text}");
+        configure(server, json!({ "categories": null })).await;
+        server.record(json!([other("3"), of_field("1", "Later__c"), of_field("2", "Later__c")])).await;
+        set_clock(server, "2026-03-04T08:00:00Z");
+        let text = mails.wait(2).await[1]["text"].as_str().expect("a text").to_owned();
+        assert!(text.starts_with("1001: 1 new, 0 resolved") && text.contains("Later__c"), "{text}");
+    }
+}
+
+mailed! {
     /// A digest: what is new and what was resolved, the cards then and now, the worst with their first step, the calls.
     async fn daily(server, mails) {
         portal(server, json!({ "name": "Nordwind", "timeZone": "Europe/Berlin" })).await;
