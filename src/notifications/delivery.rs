@@ -137,9 +137,10 @@ async fn attempt(env: &Env, row: notification_deliveries::Model) -> Result<()> {
         NotificationChannel::Email => "email",
         NotificationChannel::Webhook => "webhook",
     };
-    env.metrics.notification_sent(channel, outcome);
     end(&mut row, sent, env.clock.now());
-    store::end(env, &row, until).await
+    store::end(env, &row, until).await?;
+    env.metrics.notification_sent(channel, outcome);
+    Ok(())
 }
 
 /// What became of a delivery by an attempt.
@@ -165,10 +166,9 @@ fn end(row: &mut notification_deliveries::Model, sent: Sent, now: Micros) {
         }
     };
     let mut attempts = row.ended();
-    let error_told = error.clone();
     attempts.push(Attempt {
         at: now,
-        error: error_told,
+        error: error.clone(),
     });
     row.attempts = serde_json::to_string(&attempts).unwrap_or_else(|_| "[]".to_owned());
     row.last_error = error;
@@ -189,13 +189,12 @@ async fn send(
         return Ok(Sent::Refused("It is no recipient any more.".into()));
     }
     let id = format!("{}-{}", row.notification_id, row.number);
-    let gone = || Ok(Sent::Refused("The message is gone.".into()));
     let (Some(text), Some(html), Some(body)) = (
         &message.mail_text,
         &message.mail_html,
         &message.webhook_body,
     ) else {
-        return gone();
+        return Ok(Sent::Refused("The message is gone.".into()));
     };
     if row.channel == NotificationChannel::Email {
         let mail = Mail {

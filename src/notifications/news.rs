@@ -115,7 +115,7 @@ impl Window {
         // What was never told needs no end.
         let is_known = match self.least_records {
             ..=1 => "",
-            _ => "AND n.told_at IS NOT NULL",
+            _ => "AND n.told_at >= COALESCE(e.opened_at, 0)",
         };
         let sql = format!(
             "{} WHERE {IS_RESOLVED} AND {} {is_known} {}",

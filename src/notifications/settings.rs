@@ -11,7 +11,7 @@ use crate::kernel::env::Env;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
 use crate::kernel::mail::is_address;
-use crate::kernel::scalars::{Url, enum_name};
+use crate::kernel::scalars::{Instant, Url, enum_name};
 use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::kernel::webhook::{new_secret, secrets_at};
 use crate::notifications::api::ConfigureNotificationsInput;
@@ -324,6 +324,9 @@ pub(super) fn differences(
         told("notificationSettings.emails", &|row| shown(row.emails())),
         told("notificationSettings.webhookUrls", &|row| {
             shown(row.webhook_urls())
+        }),
+        told("notificationSettings.webhookSecret", &|row| {
+            row.webhook_rotated_at.map(|at| Instant(at).to_string())
         }),
         told("notificationSettings.categories", &|row| shown(names(row))),
         told("notificationSettings.minAffectedRecordCount", &|row| {

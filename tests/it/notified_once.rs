@@ -8,18 +8,30 @@ use serde_json::{Value, json};
 
 use crate::commands::{free_address, serve_at};
 use crate::harness::mails::{Encryption, Mails};
+use crate::harness::metrics::{metrics, value};
 use crate::harness::{
-    Backend, REPORT_FAILURES, Server, engine, eventually, manager, minute, postgres,
+    Backend, REPORT_FAILURES, Server, both, engine, eventually, manager, minute, postgres, token,
 };
-use crate::notifications::{configure, settings};
+use crate::notifications::{configure, deliveries, settings};
 use crate::notified::{heard, of_field};
 use crate::push::Receiver;
+use crate::upkeep::{count, run};
 
 /// Several servers look at once: each window is told once. What was missed while none ran is told late, once.
 async fn told_once(backend: Backend) {
     let (receiver, url) = Receiver::start().await;
     let mails = Mails::start(Encryption::None, None);
-    let first = Server::start_with(backend, |config| config.allows_private_webhooks = true).await;
+    // The database outlives the servers.
+    let folder = tempfile::tempdir().expect("a folder");
+    let database_url = match backend {
+        Backend::Sqlite => format!("sqlite://{}", folder.path().join("s.db").display()),
+        Backend::Postgres => postgres::new_database().await,
+    };
+    let first = Server::start_with(backend, |config| {
+        config.database_url = database_url;
+        config.allows_private_webhooks = true;
+    })
+    .await;
     let more = |database_url: String, clock| {
         let mail = mails.plain();
         Server::start_with(backend, move |config| {
@@ -66,32 +78,28 @@ async fn told_once(backend: Backend) {
     first.record(json!([of_field("1", "Late__c")])).await;
     second.stop().await;
     third.stop().await;
-    if backend == Backend::Postgres {
-        first.stop().await;
-        clock.fetch_add(
-            Duration::days(5).num_microseconds().expect("a short time"),
-            Ordering::SeqCst,
-        );
-        let again = more(folder_of.clone(), clock.clone()).await;
-        let beside = more(folder_of, clock).await;
-        let late: Value = serde_json::from_str(&receiver.call(7).await.body).expect("JSON");
-        assert_eq!(
-            (&late["type"], &late["data"]["newErrorCount"]),
-            (&json!("notification.digest"), &json!(1))
-        );
-        eventually("the next plan", async || {
-            settings(&again).await["nextDigestAt"]
-                .as_str()
-                .filter(|at| *at > minute(5 * 24 * 60).as_str())
-                .map(|_| ())
-        })
-        .await;
-        assert_eq!(receiver.calls.lock().expect("calls").len(), 7);
-        again.finish().await;
-        beside.stop().await;
-    } else {
-        first.finish().await;
-    }
+    first.stop().await;
+    clock.fetch_add(
+        Duration::days(5).num_microseconds().expect("a short time"),
+        Ordering::SeqCst,
+    );
+    let again = more(folder_of.clone(), clock.clone()).await;
+    let beside = more(folder_of, clock).await;
+    let late: Value = serde_json::from_str(&receiver.call(7).await.body).expect("JSON");
+    assert_eq!(
+        (&late["type"], &late["data"]["newErrorCount"]),
+        (&json!("notification.digest"), &json!(1))
+    );
+    eventually("the next plan", async || {
+        settings(&again).await["nextDigestAt"]
+            .as_str()
+            .filter(|at| *at > minute(5 * 24 * 60).as_str())
+            .map(|_| ())
+    })
+    .await;
+    assert_eq!(receiver.calls.lock().expect("calls").len(), 7);
+    again.finish().await;
+    beside.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -187,4 +195,71 @@ async fn killed_while_telling_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_while_telling_on_postgres() {
     killed_while_telling(&postgres::new_database().await, 3).await;
+}
+
+both! {
+    configure = |config| config.allows_private_webhooks = true;
+    /// A server dies in the last attempt: there is no ninth.
+    async fn dies_in_the_last_attempt(server) {
+        let (receiver, url) = Receiver::start().await;
+        for _ in 0..7 {
+            receiver.answers(503, Value::Null);
+        }
+        configure(server, json!({ "webhookUrls": [url] })).await;
+        server.data(&manager(), "mutation { sendTestNotification(input: {}) { userErrors { message } } }", json!({})).await;
+        for number in 1..=7 {
+            receiver.call(number).await;
+            eventually("the end of the attempt", async || (deliveries(server).await[0]["attempts"].as_array().map(Vec::len) == Some(number)).then_some(())).await;
+            receiver.is_silent.store(number == 7, Ordering::SeqCst);
+            server.pass(Duration::hours(2));
+        }
+        receiver.call(8).await;
+        // Another server finds what this one seems to have left, and this one's end changes nothing any more.
+        server.pass(Duration::seconds(61));
+        let over = eventually("the end", async || Some(deliveries(server).await.remove(0)).filter(|over| over["status"] == "FAILED")).await;
+        assert_eq!((&over["attemptCount"], &over["lastError"]), (&json!(8), &json!("The server stopped during the last attempt.")));
+    }
+}
+
+both! {
+    configure = |config| config.allows_private_webhooks = true;
+    /// A portal is forgotten while a message is under way: the end of the attempt brings nothing back.
+    async fn forgotten_while_telling(server) {
+        let (receiver, url) = Receiver::start().await;
+        receiver.is_silent.store(true, Ordering::SeqCst);
+        configure(server, json!({ "webhookUrls": [url] })).await;
+        server.data(&manager(), "mutation { sendTestNotification(input: {}) { userErrors { message } } }", json!({})).await;
+        receiver.call(1).await;
+        let removed = run(&["forget", "--portal", "1001", "--database-url", &server.database_url, "--yes"]).await;
+        assert!(removed.status.success(), "{removed:?}");
+        eventually("the end of the attempt", async || {
+            let told = metrics(server).await;
+            value(&told, "sync_health_notification_attempts_total{channel=\"webhook\",outcome=\"failed\"}").filter(|count| *count == 1.0)
+        }).await;
+        assert_eq!(count(&server.database_url, "notification_deliveries").await, 0);
+    }
+}
+
+both! {
+    configure = |config| config.allows_private_webhooks = true;
+    /// Fifteen portals whose addresses never answer hold up no other.
+    async fn slow_portals(server) {
+        let (silent, silent_url) = Receiver::start().await;
+        silent.is_silent.store(true, Ordering::SeqCst);
+        let tell = async |hub_id: &str, urls: Value| {
+            let token = token(&[hub_id], "sync-health:manage");
+            let query = "mutation ($urls: [URL!]) { configureNotifications(input: { webhookUrls: $urls }) { userErrors { message } } sendTestNotification(input: {}) { userErrors { message } } }";
+            let told = server.data(&token, query, json!({ "urls": urls })).await;
+            assert_eq!(told["sendTestNotification"]["userErrors"], json!([]));
+        };
+        let urls: Vec<String> = (0..10).map(|at| format!("{silent_url}?{at}")).collect();
+        for portal in 2001..2016 {
+            tell(&portal.to_string(), json!(urls)).await;
+        }
+        eventually("calls that are not answered", async || (silent.calls.lock().expect("calls").len() == 60).then_some(())).await;
+        let (receiver, url) = Receiver::start().await;
+        tell("1001", json!([url])).await;
+        receiver.call(1).await;
+        assert_eq!(silent.calls.lock().expect("calls").len(), 60);
+    }
 }

@@ -53,6 +53,8 @@ impl Called {
 pub struct Receiver {
     pub calls: Arc<Mutex<Vec<Called>>>,
     answers: Arc<Mutex<VecDeque<(StatusCode, Value)>>>,
+    /// Whether it takes calls and never answers.
+    pub is_silent: Arc<AtomicBool>,
     /// Whether it answers at once that all records sync.
     succeeds: Arc<AtomicBool>,
     /// Whether it does so with a mistake in the first outcome.
@@ -77,6 +79,9 @@ impl Receiver {
                 false => own.answers.lock().expect("answers").pop_front(),
             };
             own.calls.lock().expect("calls").push(called);
+            if own.is_silent.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             let (status, body) = told.unwrap_or((StatusCode::ACCEPTED, Value::Null));
             let location = [("location", "http://127.0.0.1:1/")];
             let body = if body.is_null() {

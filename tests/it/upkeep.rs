@@ -12,7 +12,7 @@ use crate::notifications::configure;
 use crate::push::Receiver;
 use crate::resync::{claim, resync};
 
-async fn count(url: &str, table: &str) -> i64 {
+pub async fn count(url: &str, table: &str) -> i64 {
     let db = Database::connect(url).await.expect("the database");
     let sql = format!("SELECT COUNT(*) AS n FROM {table} WHERE hub_id = 1001");
     let statement = Statement::from_string(db.get_database_backend(), sql);
@@ -130,7 +130,7 @@ both! {
     }
 }
 
-async fn run(arguments: &[&str]) -> std::process::Output {
+pub async fn run(arguments: &[&str]) -> std::process::Output {
     let arguments: Vec<String> = arguments
         .iter()
         .map(|argument| (*argument).to_owned())

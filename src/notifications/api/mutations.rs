@@ -33,7 +33,8 @@ pub struct ConfigureNotificationsInput {
     /// Where messages are sent as signed calls: at most 10 public https URLs of at most 500 characters, each once;
     /// ADDRESS_NOT_ALLOWED for others. Null: nowhere.
     pub webhook_urls: MaybeUndefined<Vec<Url>>,
-    /// Makes a new secret for the webhooks; the one before signs too for 24 hours. Null: false.
+    /// Makes a new secret for the webhooks; the one before signs too for 24 hours. `Portal.changes` tells when it was
+    /// made. Null: false.
     pub rotate_webhook_secret: MaybeUndefined<bool>,
     /// Whose causes are told. Null and []: all eight.
     pub categories: MaybeUndefined<Vec<SyncErrorCategory>>,
@@ -157,8 +158,7 @@ async fn change(
         new.told_at = change.now;
         new.remember_cards(&cards_of(portal));
     }
-    let is_rescheduled = begins || is_rescheduled(&old, &new);
-    if is_rescheduled {
+    if is_rescheduled(&old, &new) {
         new.plan(zone, change.now);
     }
     let told = |row: &notification_settings::Model| {
