@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use sea_orm::DbBackend;
 use sync_health::kernel::auth::VerifierConfig;
 use sync_health::kernel::clock::Clock;
 use sync_health::kernel::config::Config;
@@ -17,18 +18,35 @@ use sync_health::upkeep;
 use crate::cli::{Backup, Database, Forget};
 use crate::{show, text};
 
-/// Opens a database; a SQLite file is made and brought up to date.
+/// Opens a database; a SQLite file is made where it is missing, and brought up to date.
 pub async fn open(database: &Database) -> Result<Env, String> {
+    if is_missing(database) {
+        eprintln!("{} is a new database", database.database_url);
+    }
+    let env = connect(database).await?;
+    if env.db.backend() == DbBackend::Sqlite {
+        env.db.migrate().await.map_err(text)?;
+    }
+    Ok(env)
+}
+
+/// Opens a database that is there.
+async fn open_existing(database: &Database) -> Result<Env, String> {
+    match is_missing(database) {
+        true => Err(format!("there is no database {}", database.database_url)),
+        false => open(database).await,
+    }
+}
+
+fn is_missing(database: &Database) -> bool {
+    let path = database.database_url.strip_prefix("sqlite://");
+    path.is_some_and(|path| !Path::new(path).exists())
+}
+
+async fn connect(database: &Database) -> Result<Env, String> {
     let auth = VerifierConfig::of_secret(Vec::new());
     let config = Config::new(database.database_url.clone(), auth);
-    let path = config.database_url.strip_prefix("sqlite://");
-    if path.is_some_and(|path| !Path::new(path).exists()) {
-        eprintln!("{} is a new database", config.database_url);
-    }
     let db = Db::connect(&config).await.map_err(text)?;
-    if config.database_url.starts_with("sqlite:") {
-        db.migrate().await.map_err(text)?;
-    }
     Ok(Env {
         db,
         clock: Clock::System,
@@ -41,7 +59,7 @@ pub async fn open(database: &Database) -> Result<Env, String> {
 
 /// Brings the tables up to date.
 pub async fn migrate(database: &Database) -> Result<(), String> {
-    let env = open(database).await?;
+    let env = connect(database).await?;
     env.db.migrate().await.map_err(text)?;
     env.db.close().await.map_err(text)
 }
@@ -55,14 +73,14 @@ pub async fn backup(options: &Backup) -> Result<(), String> {
     if options.file.exists() {
         return Err(format!("{file} exists: name a new file"));
     }
-    let env = open(&options.database).await?;
+    let env = open_existing(&options.database).await?;
     env.db.copy_to(&file).await.map_err(text)?;
     env.db.close().await.map_err(text)
 }
 
 /// Recounts; what does not add up is told, and ends the command with an error.
 pub async fn doctor(database: &Database) -> Result<(), String> {
-    let env = open(database).await?;
+    let env = open_existing(database).await?;
     let findings = upkeep::examine(&env.db).await.map_err(text)?;
     env.db.close().await.map_err(text)?;
     for finding in &findings {
@@ -84,7 +102,7 @@ pub async fn doctor(database: &Database) -> Result<(), String> {
 
 /// Removes a portal, or says what would be removed.
 pub async fn forget(options: &Forget) -> Result<(), String> {
-    let env = open(&options.database).await?;
+    let env = open_existing(&options.database).await?;
     let portal = options.portal;
     let removed = upkeep::forget(&env, portal, options.yes)
         .await

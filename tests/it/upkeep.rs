@@ -249,6 +249,18 @@ async fn backed_up_on_sqlite() {
     let copy = folder.path().join("copy.db").display().to_string();
     let made = run(&["backup", &copy, "--database-url", &url]).await;
     assert!(made.status.success(), "{made:?}");
+    let missing = format!("sqlite://{}", folder.path().join("missing.db").display());
+    for command in [
+        &["doctor"][..],
+        &["backup", "x"],
+        &["forget", "--portal", "1001"],
+    ] {
+        let refused = run(&[command, &["--database-url", &missing]].concat()).await;
+        assert!(
+            !refused.status.success() && text(&refused.stderr).contains("there is no database"),
+            "{refused:?}"
+        );
+    }
     let again = run(&["backup", &copy, "--database-url", &url]).await;
     assert!(
         text(&again.stderr).contains("exists: name a new file"),
