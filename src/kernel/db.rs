@@ -12,9 +12,10 @@ use sea_orm::{
     TransactionTrait,
 };
 use tokio::sync::Mutex;
+use tracing::Instrument;
 
 use crate::kernel::config::Config;
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 
 /// The connections of one server.
 ///
@@ -95,7 +96,7 @@ impl Db {
     /// Brings the tables up to date; on PostgreSQL one process at a time, under an advisory lock.
     pub async fn migrate(&self) -> Result<()> {
         if self.backend() == DbBackend::Postgres {
-            let lock = self.write.begin().await?;
+            let lock = self.begin().await?;
             let sql = "SELECT pg_advisory_xact_lock($1)";
             lock.query_one_raw(Statement::from_sql_and_values(
                 DbBackend::Postgres,
@@ -148,7 +149,7 @@ impl Db {
         } else {
             TransactionOptions::default()
         };
-        Ok(self.write.begin_with_options(options).await?)
+        begin(&self.write, options).await
     }
 
     /// The connections of both pools.
@@ -182,6 +183,18 @@ impl Db {
         self.read.close().await?;
         Ok(self.write.close().await?)
     }
+}
+
+/// Begins in a task of its own, which no client cuts off: sqlx does not know of a BEGIN that nobody waits for to the end,
+/// and gives the connection back to the pool with its transaction open, so that whoever is next reads what was.
+async fn begin(
+    pool: &DatabaseConnection,
+    options: TransactionOptions,
+) -> Result<DatabaseTransaction> {
+    let pool = pool.clone();
+    let begun = async move { pool.begin_with_options(options).await };
+    let begun = tokio::spawn(begun.in_current_span()).await;
+    Ok(begun.map_err(|error| Error::Internal(error.to_string()))??)
 }
 
 /// The connections of a pool.
@@ -225,7 +238,7 @@ impl Snapshot {
         if let Some(begun) = &*transaction {
             return Ok(begun.clone());
         }
-        let begun = Arc::new(self.db.read.begin().await?);
+        let begun = Arc::new(begin(&self.db.read, TransactionOptions::default()).await?);
         *transaction = Some(begun.clone());
         Ok(begun)
     }

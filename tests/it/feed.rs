@@ -1,6 +1,8 @@
 //! The feed by plain HTTP: order, cursors, kinds, filter.
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::harness::{both, failure, manager, reader, success, token};
 
@@ -65,5 +67,26 @@ both! {
         assert_eq!(server.error_code(&reader(), EVENTS, json!({ "after": theirs["portal"]["eventCursor"] })).await, "CURSOR_EXPIRED");
         assert_eq!(server.error_code(&reader(), EVENTS, json!({ "after": "x" })).await, "BAD_USER_INPUT");
         assert_eq!(server.error_code(&manager(), EVENTS, json!({ "first": 101 })).await, "BAD_USER_INPUT");
+    }
+}
+
+both! {
+    configure = |config| config.database_connections = 1;
+    /// Requests that their clients cut off, at whatever moment, leave nothing behind: the next one reads what is there now.
+    async fn cut_off(server) {
+        let body = json!({ "query": "{ portal { eventCursor } }" }).to_string();
+        let request = format!("POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{body}", reader(), body.len());
+        for round in 1..=150 {
+            for cut in 0..6 {
+                let mut connection = TcpStream::connect(server.url.trim_start_matches("http://")).await.expect("a connection");
+                connection.write_all(request.as_bytes()).await.expect("written");
+                for _ in 0..500 + cut * 500 + round * 10 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            server.record(json!([failure(&round.to_string(), 0, json!({}))])).await;
+            let told = server.read(EVENTS, json!({ "first": 1 })).await["portal"]["syncErrorEvents"]["totalCount"].take();
+            assert_eq!(told, round);
+        }
     }
 }
