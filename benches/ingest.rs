@@ -112,24 +112,9 @@ fn expected(each: u32) -> (u64, u64, u64) {
 
 /// Sends each body to its portal, all at once.
 async fn send(server: &Server, bodies: Vec<String>) {
-    let sending = bodies.into_iter().zip(1..).map(|(body, portal)| {
-        let url = format!("{}/v1/sync-failures?hubId={portal}", server.url);
-        let request = server
-            .http
-            .post(url)
-            .bearer_auth(sign(portal, "sync-health:report"))
-            .body(body);
-        async move {
-            let answer: Value = request
-                .send()
-                .await
-                .expect("an answer")
-                .json()
-                .await
-                .expect("JSON");
-            assert_eq!(answer["refusedCount"], 0, "{answer:#}");
-            assert_eq!(answer["repeatedCount"], 0, "{answer:#}");
-        }
+    let sending = bodies.into_iter().zip(1..).map(async |(body, portal)| {
+        let answer = server.report(portal, body).await;
+        assert_eq!(answer["repeatedCount"], 0, "{answer:#}");
     });
     futures_util::future::join_all(sending).await;
 }

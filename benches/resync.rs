@@ -1,5 +1,7 @@
 //! What a resync costs, however many records it is about: `benches/run resync`.
 
+#[path = "support/many.rs"]
+mod many;
 #[path = "support/postgres.rs"]
 mod postgres;
 #[path = "support/process.rs"]
@@ -11,7 +13,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use many::fill;
 use postgres::new_postgres_database;
 use process::{cpu_micros, resident_mb};
 use serde_json::{Value, json};
@@ -91,31 +93,6 @@ async fn measure(database: &str, url: &str, (errors, records): (u32, u32)) {
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
     times[times.len() / 2].as_secs_f64() * 1_000.0
-}
-
-/// Failures of so many causes, so many records each.
-async fn fill(server: &Server, errors: u32, records: u32) {
-    const AT_ONCE: u32 = 100_000;
-    let start = Utc::now() - chrono::Duration::hours(1);
-    let all = errors * records;
-    for first in (0..all).step_by(AT_ONCE as usize) {
-        let lines: String = (first..all.min(first + AT_ONCE))
-            .map(|n| support::failure(n % errors, n, 0, start).to_string() + "\n")
-            .collect();
-        let request = server
-            .http
-            .post(format!("{}/v1/sync-failures?hubId=1", server.url))
-            .bearer_auth(sign(1, "sync-health:report"))
-            .body(lines);
-        let answer: Value = request
-            .send()
-            .await
-            .expect("an answer")
-            .json()
-            .await
-            .expect("JSON");
-        assert_eq!(answer["refusedCount"], 0, "{answer:#}");
-    }
 }
 
 async fn ask(server: &Server, scope: &str, query: &str, input: Value) -> (Duration, Value) {

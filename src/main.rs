@@ -2,6 +2,7 @@
 
 mod cli;
 mod explain;
+mod export;
 mod import;
 mod operator;
 
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         cli.command,
         Command::Demo(_)
             | Command::Import(_)
+            | Command::Export(_)
             | Command::Backup(_)
             | Command::Doctor(_)
             | Command::Forget(_)
@@ -111,6 +113,7 @@ async fn run(command: Command) -> Result<(), String> {
         }
         Command::Classify(options) => explain::run(options),
         Command::Import(options) => import::run(*options).await,
+        Command::Export(options) => export::run(*options).await,
         Command::Token(token) => {
             let expires_at = Utc::now() + token.ttl;
             let secret = token.secret.needed()?;

@@ -31,7 +31,7 @@ pub async fn open(database: &Database) -> Result<Env, String> {
 }
 
 /// Opens a database that is there.
-async fn open_existing(database: &Database) -> Result<Env, String> {
+pub async fn open_existing(database: &Database) -> Result<Env, String> {
     match is_missing(database) {
         true => Err(format!("there is no database {}", database.database_url)),
         false => open(database).await,

@@ -3,7 +3,7 @@
 use chrono::{Duration, Utc};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend};
 
-use super::server::{Server, sign};
+use super::server::Server;
 use super::support;
 
 /// Errors that are reported, with [`RECORDS`] records each; the newest page is among them whatever the size.
@@ -31,13 +31,7 @@ async fn report(server: &Server) {
     let lines: String = (0..REPORTED * RECORDS)
         .map(|n| support::failure(n % REPORTED, n, 0, start).to_string() + "\n")
         .collect();
-    let request = server
-        .http
-        .post(format!("{}/v1/sync-failures?hubId=1", server.url))
-        .bearer_auth(sign(1, "sync-health:report"))
-        .body(lines);
-    let answer = request.send().await.expect("an answer");
-    let answer: serde_json::Value = answer.json().await.expect("JSON");
+    let answer = server.report(1, lines).await;
     assert_eq!(answer["recordedCount"], REPORTED * RECORDS, "{answer:#}");
 }
 

@@ -77,44 +77,47 @@ pub enum Details {
 }
 
 impl Details {
-    /// The names of the fields on one side, for titles.
-    pub fn field_names(&self, system: System) -> Vec<String> {
-        let of_side =
-            |hubspot: &Option<FieldName>, salesforce: &Option<FieldName>, names: &[String]| {
-                let field = match system {
-                    System::Hubspot => hubspot,
-                    System::Salesforce => salesforce,
-                };
-                match field {
-                    Some(field) => vec![field.name.clone()],
-                    None => names.to_vec(),
-                }
-            };
-        match self {
+    /// The one field on a side, where a pair of fields is meant.
+    pub fn field(&self, system: System) -> Option<&FieldName> {
+        let (hubspot, salesforce) = match self {
             Self::Duplicates {
                 hubspot_property,
                 salesforce_field,
-                names,
                 ..
             }
             | Self::Picklists {
                 hubspot_property,
                 salesforce_field,
-                names,
                 ..
             }
             | Self::PropertyMappings {
                 hubspot_property,
                 salesforce_field,
-                names,
                 ..
             }
             | Self::PropertyValues {
                 hubspot_property,
                 salesforce_field,
-                names,
                 ..
-            } => of_side(hubspot_property, salesforce_field, names),
+            } => (hubspot_property, salesforce_field),
+            _ => return None,
+        };
+        match system {
+            System::Hubspot => hubspot.as_ref(),
+            System::Salesforce => salesforce.as_ref(),
+        }
+    }
+
+    /// The names of the fields on one side, for titles.
+    pub fn field_names(&self, system: System) -> Vec<String> {
+        match self {
+            Self::Duplicates { names, .. }
+            | Self::Picklists { names, .. }
+            | Self::PropertyMappings { names, .. }
+            | Self::PropertyValues { names, .. } => match self.field(system) {
+                Some(field) => vec![field.name.clone()],
+                None => names.clone(),
+            },
             Self::Permissions { fields, .. } => {
                 fields.iter().map(|field| field.name.clone()).collect()
             }

@@ -5,14 +5,17 @@ use std::sync::LazyLock;
 
 use async_graphql::Enum;
 use sea_orm::{DeriveActiveEnum, EnumIter};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::classify::{SyncErrorCategory, SyncErrorType};
 
 /// The languages that our own texts are written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, EnumIter, DeriveActiveEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Enum, EnumIter, DeriveActiveEnum, Serialize, Deserialize,
+)]
 #[graphql(name = "Locale")]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Language {
     /// English.
     #[sea_orm(num_value = 0)]

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod export;
 mod import;
 mod serve;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use sync_health::kernel::config::MIN_SECRET_BYTES;
 
+pub use export::{Export, Format, Status};
 pub use import::Import;
 pub use serve::Serve;
 
@@ -39,6 +41,8 @@ pub enum Command {
     Doctor(Database),
     /// Remove a portal with all that belongs to it.
     Forget(Forget),
+    /// Write what does not sync into a file: CSV, XLSX, or NDJSON that import takes.
+    Export(Box<Export>),
     /// Take old failures over from a file: NDJSON, or the CSV of Salesforce's tools.
     Import(Box<Import>),
 }

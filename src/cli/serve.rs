@@ -27,6 +27,10 @@ pub struct Serve {
     /// An origin whose pages may call, for example https://app.example.com; * for all. Several separated by commas.
     #[arg(long, env = "SYNC_HEALTH_CORS_ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
+    /// Where clients reach the server, for example https://sync.example.com: addresses of downloads begin with it. The
+    /// address that it listens on when left out.
+    #[arg(long, env = "SYNC_HEALTH_PUBLIC_URL", value_parser = parse_public_url)]
+    public_url: Option<String>,
     /// WebSockets and event streams of this server.
     #[arg(long, env = "SYNC_HEALTH_LIVE_CONNECTIONS", default_value_t = limits::LIVE_CONNECTIONS.value)]
     live_connections: usize,
@@ -200,6 +204,7 @@ impl Serve {
             },
             cors_origins: self.cors_origins,
             trusted_documents: self.trusted_documents,
+            public_url: self.public_url,
             graphiql: self.graphiql,
             allows_private_webhooks: self.allow_private_webhooks,
             gathering: Duration::from_secs(self.mail.gathering_seconds),
@@ -207,5 +212,18 @@ impl Serve {
             retention: self.retention.config()?,
             ..Config::new(self.database.database_url, auth)
         })
+    }
+}
+
+fn parse_public_url(text: &str) -> Result<String, String> {
+    let help = "scheme, host and port are needed, for example https://sync.example.com";
+    let url = url::Url::parse(text).map_err(|_| help)?;
+    let is_good = ["http", "https"].contains(&url.scheme())
+        && url.has_host()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    match is_good {
+        true => Ok(text.trim_end_matches('/').to_owned()),
+        false => Err(help.to_owned()),
     }
 }

@@ -44,6 +44,8 @@ pub struct Config {
     pub mail: MailConfig,
     /// For how long news that are told at once are gathered into one message.
     pub gathering: Duration,
+    /// Where clients reach the server, without a slash at the end; absent: at the address that it listens on.
+    pub public_url: Option<String>,
     /// Whether `GET /graphiql` serves GraphiQL.
     pub graphiql: bool,
 }
@@ -142,6 +144,7 @@ impl Config {
             retention: RetentionConfig::default(),
             mail: MailConfig::None,
             gathering: Duration::from_secs(60),
+            public_url: None,
             graphiql: false,
         }
     }

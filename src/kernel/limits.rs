@@ -66,7 +66,7 @@ limits! {
     /// The body of `POST /v1/sync-failures`.
     NDJSON_BODY_BYTES = "ndjsonBodyBytes", 256 * 1024 * 1024, "bytes";
     /// One line of that body.
-    NDJSON_LINE_BYTES = "ndjsonLineBytes", 64 * 1024, "bytes";
+    NDJSON_LINE_BYTES = "ndjsonLineBytes", 512 * 1024, "bytes";
     /// Refused lines that an answer to `POST /v1/sync-failures` describes; the count covers all.
     NDJSON_USER_ERRORS = "ndjsonUserErrors", 1_000, "userErrors";
     /// Elements of one report.
@@ -165,6 +165,14 @@ limits! {
     WEB_SOCKET_MESSAGE_BYTES = "webSocketMessageBytes", 128 * 1024, "bytes";
     /// A ticket of `createStreamTicket`: it has to fit into an address.
     STREAM_TICKET_BYTES = "streamTicketBytes", 6 * 1024, "bytes";
+    /// A ticket of `exportSyncErrors`: it has to fit into an address.
+    EXPORT_TICKET_BYTES = "exportTicketBytes", 6 * 1024, "bytes";
+    /// Seconds for which an export can be downloaded, as often as it is asked.
+    EXPORT_SECONDS = "exportSeconds", 600, "seconds";
+    /// Exports that a server writes at once.
+    EXPORTS = "exports", 4, "exports";
+    /// Seconds within which a client has to take a part of an export.
+    EXPORT_STALL_SECONDS = "exportStallSeconds", 60, "seconds";
     /// Messages that a client can send at once on a WebSocket.
     SOCKET_MESSAGES = "socketMessages", 500, "messages";
     /// Messages that come back each second.

@@ -12,7 +12,7 @@ use crate::portals::Change;
 use crate::resync::board::{Board, Part, part_of, unfinished};
 use crate::resync::tables::{resync_items, resync_results};
 use crate::resync::{AUTOMATIC, REACHED_AT_ONCE, ResultStatus, retry};
-use crate::sync_errors::list::read_filter;
+use crate::sync_errors::filter;
 use crate::sync_errors::report::attempts::Attempts;
 use crate::sync_errors::to_try;
 
@@ -175,7 +175,7 @@ pub(super) async fn reach_next<R: Right>(
     };
     // One more tells whether these are the last.
     let range = (after.unwrap_or(Uuid::nil()), batch_id, REACHED_AT_ONCE + 1);
-    let mut matching = to_try::matching(change, scope, &read_filter(&filter)?, range).await?;
+    let mut matching = to_try::matching(change, scope, &filter::read(&filter)?, range).await?;
     let is_last = matching.len() <= REACHED_AT_ONCE;
     matching.truncate(REACHED_AT_ONCE);
     board

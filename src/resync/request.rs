@@ -16,7 +16,7 @@ use crate::resync::tables::{resync_batches, resync_items, resync_results};
 use crate::resync::{AUTOMATIC, Settled, Stage};
 use crate::sync_errors::SyncErrorStatus;
 use crate::sync_errors::api::SyncErrorFilter;
-use crate::sync_errors::list::kept_filter;
+use crate::sync_errors::filter;
 use crate::sync_errors::report::attempts::Attempts;
 use crate::sync_errors::to_try;
 
@@ -132,7 +132,7 @@ pub(super) async fn matching(
     let Some(mut change) = Change::begin(env, scope).await? else {
         return Ok(Err(UserError::unknown_portal()));
     };
-    let filter_kept = kept_filter(filter)?;
+    let filter_kept = filter::kept(filter)?;
     let request = key_of(&format!("{filter_kept} {:?}", terms.records_per_error));
     match repeated(&change, terms, request).await? {
         Ok(None) => {}

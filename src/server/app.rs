@@ -1,6 +1,7 @@
 //! One server: routes, what they share, start and stop.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::occupancy::Occupancy;
 use super::operation::Guarded;
 use super::throttle::Throttle;
 use super::ticket::Tickets;
-use super::{graphiql, http, layers, ndjson, request_log};
+use super::{export, graphiql, http, layers, ndjson, request_log};
 use crate::kernel::auth::Verifier;
 use crate::kernel::config::{Config, LiveConfig};
 use crate::kernel::db::Db;
@@ -35,6 +36,7 @@ use crate::notifications;
 use crate::quota;
 use crate::quota::live::QuotaWatch;
 use crate::resync;
+use crate::sync_errors::export::Exports;
 use crate::sync_errors::live::Live;
 use crate::upkeep;
 
@@ -48,6 +50,7 @@ pub(super) struct App {
     pub(super) valid_schema: SyncHealthSchema,
     pub(super) guarded: Arc<Guarded>,
     pub(super) tickets: Arc<Tickets>,
+    pub(super) exports: Arc<Exports>,
     pub(super) throttle: Throttle,
     pub(super) operation_timeout: Duration,
     pub(super) config: LiveConfig,
@@ -61,7 +64,7 @@ pub(super) struct App {
 }
 
 impl App {
-    async fn new(config: &Config, db: Db) -> Result<Self> {
+    async fn new(config: &Config, db: Db, address: SocketAddr) -> Result<Self> {
         let metrics = Arc::new(Metrics::default());
         let env = Env {
             db,
@@ -80,11 +83,14 @@ impl App {
             documents: Documents::new(config.trusted_documents.as_deref())?,
         });
         let tickets = Arc::new(Tickets::new(guarded.clone(), config.auth.leeway));
+        let public_url = config.public_url.clone();
+        let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
+        let exports = Arc::new(Exports::new(config.auth.leeway, public_url));
         let quotas = QuotaWatch::new(env.clone(), stopping.clone(), open.clone());
         let quotas = Arc::new(quotas);
         let schema = |mode| {
-            let shared = (live.clone(), quotas.clone(), tickets.clone());
-            schema(config, mode, shared)
+            let shared = (live.clone(), quotas.clone());
+            schema(config, mode, shared, (tickets.clone(), exports.clone()))
         };
         Ok(Self {
             env,
@@ -92,7 +98,8 @@ impl App {
             schema: schema(ValidationMode::Strict),
             valid_schema: schema(ValidationMode::Fast),
             guarded,
-            tickets,
+            tickets: tickets.clone(),
+            exports: exports.clone(),
             throttle: Throttle::new(config),
             operation_timeout: config.operation_timeout,
             config: config.live,
@@ -120,7 +127,9 @@ pub async fn run(
         db.migrate().await?;
     }
     let timeout = config.shutdown_timeout;
-    let app = Arc::new(App::new(&config, db.clone()).await?);
+    let address = listener.local_addr();
+    let address = address.map_err(|error| Error::Internal(error.to_string()))?;
+    let app = Arc::new(App::new(&config, db.clone(), address).await?);
     let (stop, stopping) = tokio::sync::oneshot::channel();
     let serving = axum::serve(listener, router(app.clone(), &config)?);
     let stopping_now = app.stopping.clone();
@@ -169,7 +178,8 @@ async fn hear_others(app: &App, config: &Config) {
 fn router(app: Arc<App>, config: &Config) -> Result<Router> {
     let mut router = Router::new()
         .route("/graphql", any(http::graphql))
-        .route("/v1/sync-failures", post(ndjson::sync_failures));
+        .route("/v1/sync-failures", post(ndjson::sync_failures))
+        .route("/v1/exports", get(export::export));
     if let Some(cors) = layers::cors(&config.cors_origins)? {
         router = router.layer(cors);
     }

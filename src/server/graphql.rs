@@ -33,9 +33,10 @@ use crate::resync::api::{
     ResyncBatch, ResyncClaimMutations, ResyncMutations, ResyncOutcomeMutations, ResyncResult,
 };
 use crate::sync_errors::api::{
-    AffectedRecord, CategorySummary, RecordView, RecordViewMutations, ReportMutations, SyncError,
-    SyncErrorEvent, SyncErrorSubscription,
+    AffectedRecord, CategorySummary, ExportMutations, RecordView, RecordViewMutations,
+    ReportMutations, SyncError, SyncErrorEvent, SyncErrorSubscription,
 };
+use crate::sync_errors::export::Exports;
 use crate::sync_errors::live::Live;
 
 /// The whole schema.
@@ -45,12 +46,14 @@ pub(super) type SyncHealthSchema = Schema<Query, Mutation, Subscription>;
 pub(super) fn schema(
     config: &Config,
     mode: ValidationMode,
-    (live, quotas, tickets): (Arc<Live>, Arc<QuotaWatch>, Arc<Tickets>),
+    (live, quotas): (Arc<Live>, Arc<QuotaWatch>),
+    (tickets, exports): (Arc<Tickets>, Arc<Exports>),
 ) -> SyncHealthSchema {
     build(config, mode)
         .data(live)
         .data(quotas)
         .data(tickets)
+        .data(exports)
         .finish()
 }
 
@@ -270,6 +273,7 @@ pub struct Mutation(
     StreamMutations,
     ReportMutations,
     RecordViewMutations,
+    ExportMutations,
     ResyncMutations,
     ResyncClaimMutations,
     ResyncOutcomeMutations,

@@ -15,8 +15,15 @@ const COMPRESSED_FROM_BYTES: u64 = 1_024;
 pub(super) fn compression() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new()
         .quality(tower_http::CompressionLevel::Fastest)
-        // Events that are gathered to be compressed come late.
-        .compress_when(SizeAbove::new(COMPRESSED_FROM_BYTES).and(NotForContentType::SSE))
+        .compress_when(
+            SizeAbove::new(COMPRESSED_FROM_BYTES)
+                // Events that are gathered to be compressed come late.
+                .and(NotForContentType::SSE)
+                // Compressed already.
+                .and(NotForContentType::const_new(
+                    "application/vnd.openxmlformats",
+                )),
+        )
 }
 
 /// Lets pages of these origins call; `*` is all, none where the list is empty.

@@ -5,6 +5,7 @@ mod answer;
 mod app;
 mod delivery;
 mod documents;
+mod export;
 mod graphiql;
 mod graphql;
 mod groups;

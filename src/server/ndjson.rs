@@ -5,14 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use serde::Deserialize;
-use serde_json::json;
 
 use super::app::App;
-use super::http::viewer;
+use super::http::{refused, viewer};
 use super::request_log::Notes;
 use crate::kernel::auth::Report;
 use crate::kernel::error::{Error, Result};
@@ -47,19 +46,7 @@ pub(super) async fn sync_failures(
             notes.outcome("ok");
             Json(answer).into_response()
         }
-        Err(error) => {
-            let answer = error.answer();
-            notes.outcome(answer.code);
-            let body = json!({ "errors": [{ "message": answer.message, "extensions": { "code": answer.code } }] });
-            let mut response = (answer.status, Json(body)).into_response();
-            if answer.status == StatusCode::UNAUTHORIZED {
-                response.headers_mut().insert(
-                    header::WWW_AUTHENTICATE,
-                    header::HeaderValue::from_static("Bearer"),
-                );
-            }
-            response
-        }
+        Err(error) => refused(error, &notes),
     }
 }
 

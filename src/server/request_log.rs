@@ -137,6 +137,7 @@ impl Drop for Line {
 const PATHS: &[&str] = &[
     "/graphql",
     "/v1/sync-failures",
+    "/v1/exports",
     "/healthz",
     "/readyz",
     "/metrics",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::Refusal;
@@ -11,7 +12,7 @@ use super::operation::Guarded;
 use super::request::GraphQlRequest;
 use super::request_log::Notes;
 use super::subscription;
-use crate::kernel::auth::{Read, TicketedRequest, Viewer, sign_ticket, verify_ticket};
+use crate::kernel::auth::{Purpose, Read, Viewer};
 use crate::kernel::call::Call;
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
@@ -19,6 +20,20 @@ use crate::kernel::limits;
 use crate::kernel::scalars::Instant;
 use crate::kernel::server_keys::ServerKey;
 use crate::kernel::user_error::{UserError, UserErrorCode};
+
+const STREAMS: Purpose = Purpose {
+    audience: "sync-health stream ticket",
+    mutation: "createStreamTicket",
+    limit: limits::STREAM_TICKET_BYTES,
+};
+
+/// The one subscription of a ticket.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct TicketedRequest {
+    query: String,
+    variables: Map<String, Value>,
+    operation_name: Option<String>,
+}
 
 /// Makes tickets and takes them.
 pub(super) struct Tickets {
@@ -97,7 +112,7 @@ impl Tickets {
         ticket: &str,
     ) -> Result<(Viewer, GraphQlRequest), Refusal> {
         let key = self.key.secret(env).await?;
-        let (viewer, request) = verify_ticket(key, self.leeway, ticket)?;
+        let (viewer, request) = STREAMS.verify::<TicketedRequest>(key, self.leeway, ticket)?;
         Ok((viewer, request.into()))
     }
 
@@ -122,8 +137,8 @@ impl Tickets {
             }
         };
         let key = self.key.secret(&call.env).await?;
-        let ticket = sign_ticket(key, &call.viewer, hub_id, request)?;
-        let limit = limits::STREAM_TICKET_BYTES;
+        let ticket = STREAMS.sign(key, (&call.viewer, hub_id), request)?;
+        let limit = STREAMS.limit;
         if ticket.len() > limit.value {
             let message = format!(
                 "The ticket would have {} {}; the limit {} is {}. Select less, or send shorter variables.",

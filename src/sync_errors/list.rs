@@ -1,33 +1,30 @@
 //! Lists of sync errors: filter, order, keyset, count.
 
-use async_graphql::{Context, InputType, Value};
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement};
+use async_graphql::Context;
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{EntityTrait, IdenStatic, IntoSimpleExpr, Iterable};
 use uuid::Uuid;
 
-use crate::classify::{SyncErrorCategory, System, canonical_object_type, canonical_record_id};
+use crate::classify::SyncErrorCategory;
 use crate::kernel::auth::{Right, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::connection::{Connection, wants_total};
 use crate::kernel::db::Snapshot;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
-use crate::kernel::limits;
 use crate::kernel::page::{Cursor, Page, TotalCount};
-use crate::kernel::text::like_pattern;
 use crate::portals::CategoryCounters;
 use crate::portals::api::{OrderDirection, Portal};
 use crate::sync_errors::SyncErrorStatus;
 use crate::sync_errors::api::{
-    ErrorListArguments, SyncError, SyncErrorFilter, SyncErrorOrderField, TimeRangeInput,
+    ErrorListArguments, SyncError, SyncErrorFilter, SyncErrorOrderField,
 };
-use crate::sync_errors::feed::some;
-use crate::sync_errors::tables::{ByPosition, affected_records, sync_errors};
-use crate::sync_errors::{api, feed};
+use crate::sync_errors::tables::{ByPosition, sync_errors};
+use crate::sync_errors::{api, filter};
 
 /// The statuses of a list that names none: what the tab shows.
 pub fn default_statuses() -> Option<Vec<SyncErrorStatus>> {
-    Some(vec![SyncErrorStatus::Open, SyncErrorStatus::Resyncing])
+    Some(UNRESOLVED.to_vec())
 }
 
 /// A checked request for a list.
@@ -59,7 +56,7 @@ pub async fn connection(
     let call = Call::of(ctx)?;
     let order = arguments.order_by.unwrap_or_default();
     let mut filter = arguments.filter.unwrap_or_default();
-    check(&filter)?;
+    filter::check(&filter)?;
     let matches_nothing = restrict_to(&mut filter, arguments.category);
     let list = List {
         statuses: arguments.statuses.unwrap_or_default(),
@@ -125,19 +122,6 @@ fn column(order: SyncErrorOrderField) -> sync_errors::Column {
         SyncErrorOrderField::AffectedRecordCount => sync_errors::Column::AffectedRecordCount,
         SyncErrorOrderField::OccurrenceCount => sync_errors::Column::OccurrenceCount,
     }
-}
-
-/// Refuses lists and texts above their limits.
-fn check(filter: &SyncErrorFilter) -> Result<()> {
-    feed::check(&filter.facts())?;
-    limits::FILTER_VALUES.check(filter.codes.as_ref().map_or(0, Vec::len), "filter.codes")?;
-    limits::SEARCH_CHARACTERS.check(
-        filter
-            .search
-            .as_ref()
-            .map_or(0, |text| text.chars().count()),
-        "filter.search",
-    )
 }
 
 /// The row comparison keeps a page in the middle of a long list as cheap as the first.
@@ -208,14 +192,15 @@ async fn total(call: &Call, portal: &Portal, list: &List) -> Result<TotalCount> 
     TotalCount::of(&call.snapshot, filtered(&portal.scope, list)?).await
 }
 
-/// The OPEN errors that match a filter; no column is selected yet.
-pub(super) fn open_ones<R: Right>(
+/// The errors of some statuses (none: of any) that match a filter; no column is selected yet.
+pub(super) fn matching<R: Right>(
     scope: &Scope<R>,
+    statuses: Vec<SyncErrorStatus>,
     filter: &SyncErrorFilter,
 ) -> Result<SelectStatement> {
-    check(filter)?;
+    filter::check(filter)?;
     let list = List {
-        statuses: vec![SyncErrorStatus::Open],
+        statuses,
         filter: filter.clone(),
         order: SyncErrorOrderField::FirstSeenAt,
         descending: false,
@@ -223,31 +208,27 @@ pub(super) fn open_ones<R: Right>(
     filtered(scope, &list)
 }
 
-/// The errors that match a filter and are not resolved; no column is selected yet.
-pub(super) fn unresolved_ones<R: Right>(
-    scope: &Scope<R>,
-    filter: &SyncErrorFilter,
-) -> Result<SelectStatement> {
-    check(filter)?;
-    let list = List {
-        statuses: vec![SyncErrorStatus::Open, SyncErrorStatus::Resyncing],
-        filter: filter.clone(),
-        order: SyncErrorOrderField::FirstSeenAt,
-        descending: false,
-    };
-    filtered(scope, &list)
-}
+/// The statuses of errors that hold records back.
+pub(super) const UNRESOLVED: [SyncErrorStatus; 2] =
+    [SyncErrorStatus::Open, SyncErrorStatus::Resyncing];
 
-/// A filter as it is kept.
-pub fn kept_filter(filter: &SyncErrorFilter) -> Result<String> {
-    serde_json::to_string(&filter.to_value()).map_err(|error| Error::Internal(error.to_string()))
-}
-
-/// A filter that was kept.
-pub fn read_filter(filter: &str) -> Result<SyncErrorFilter> {
-    let broken = || Error::Internal("a filter that cannot be read".into());
-    let value: Value = serde_json::from_str(filter).map_err(|_| broken())?;
-    SyncErrorFilter::parse(Some(value)).map_err(|_| broken())
+/// Selected errors by their keys, which stay as they are, behind one of them.
+pub(super) async fn in_order(
+    snapshot: &Snapshot,
+    mut select: SelectStatement,
+    (after, count): (Option<Uuid>, u64),
+) -> Result<Vec<sync_errors::Model>> {
+    if let Some(after) = after {
+        select.and_where(Expr::col(sync_errors::Column::Id).gt(after));
+    }
+    select
+        .expr(Expr::cust(shown_columns::<sync_errors::Entity>(
+            "sync_errors",
+        )))
+        .order_by(sync_errors::Column::Id, Order::Asc)
+        .limit(count);
+    let rows: Vec<ByPosition<_>> = snapshot.all(&select).await?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
 fn filtered<R: Right>(scope: &Scope<R>, list: &List) -> Result<SelectStatement> {
@@ -268,82 +249,10 @@ fn filtered<R: Right>(scope: &Scope<R>, list: &List) -> Result<SelectStatement> 
         select
             .and_where(Expr::col(sync_errors::Column::Status).is_in(list.statuses.iter().copied()));
     }
-    for condition in conditions(scope, &list.filter)? {
+    for condition in filter::conditions(scope, &list.filter)? {
         select.and_where(condition);
     }
     Ok(select)
-}
-
-/// The filter's keys, each as one condition: all have to hold.
-fn conditions<R: Right>(scope: &Scope<R>, filter: &SyncErrorFilter) -> Result<Vec<Expr>> {
-    use sync_errors::Column;
-    let mut all = feed::conditions(&filter.facts());
-    if let Some(codes) = some(&filter.codes) {
-        all.push(
-            Expr::col(Column::Code).is_in(codes.iter().map(|code| code.trim().to_uppercase())),
-        );
-    }
-    if let Some(transient) = filter.transient {
-        all.push(Expr::col(Column::Transient).eq(transient));
-    }
-    if let Some(search) = &filter.search {
-        all.push(
-            Expr::col(Column::SearchText).like(LikeExpr::new(like_pattern(search)).escape('\\')),
-        );
-    }
-    if let Some(count) = filter.min_affected_record_count {
-        all.push(Expr::col(Column::AffectedRecordCount).gte(count));
-    }
-    all.extend(within(Column::FirstSeenAt, filter.first_seen.as_ref())?);
-    all.extend(within(Column::LastSeenAt, filter.last_seen.as_ref())?);
-    if let Some(key) = &filter.affecting {
-        let id = canonical_record_id(key.system, key.record_id.as_str());
-        all.push(affects(scope, key.system, id, key.object_type.as_deref()));
-    }
-    Ok(all)
-}
-
-fn within(column: sync_errors::Column, range: Option<&TimeRangeInput>) -> Result<Vec<Expr>> {
-    let Some(range) = range else {
-        return Ok(Vec::new());
-    };
-    if let (Some(since), Some(until)) = (range.since, range.until)
-        && since >= until
-    {
-        return Err(Error::BadUserInput(
-            "In a time range since comes before until (which is exclusive).".into(),
-        ));
-    }
-    let since = range.since.map(|since| Expr::col(column).gte(since.0));
-    let until = range.until.map(|until| Expr::col(column).lt(until.0));
-    Ok(since.into_iter().chain(until).collect())
-}
-
-/// Errors that hold back the record with this id.
-fn affects<R: Right>(
-    scope: &Scope<R>,
-    system: System,
-    id: String,
-    object_type: Option<&str>,
-) -> Expr {
-    use affected_records::Column;
-    let (id_column, type_column) = match system {
-        System::Hubspot => (Column::HubspotRecordId, "hubspot_object_type"),
-        System::Salesforce => (Column::SalesforceRecordId, "salesforce_object_type"),
-    };
-    let mut of_record = Query::select();
-    of_record
-        .column(Column::ErrorId)
-        .from(affected_records::Entity)
-        .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
-        .and_where(Expr::col(id_column).eq(id))
-        .and_where(Expr::col(Column::ClearedAt).is_null());
-    if let Some(name) = object_type {
-        let name = canonical_object_type(system, name).to_ascii_lowercase();
-        let told = Expr::cust(format!("LOWER({type_column})")).eq(name);
-        of_record.and_where(told.or(Expr::cust(format!("{type_column} IS NULL"))));
-    }
-    Expr::col(sync_errors::Column::Id).in_subquery(of_record)
 }
 
 /// One error.

@@ -2,10 +2,12 @@
 //!
 //! [`report`] is the only way in. What it writes is one change of the portal: errors, records, counters, trend and
 //! feed together, or nothing. [`list`], [`records`], [`feed`] and [`trend`] read; [`live`] waits for what comes;
-//! [`to_try`] is what a resync works on.
+//! [`export`] takes all along; [`to_try`] is what a resync works on.
 
 pub mod api;
+pub mod export;
 pub mod feed;
+pub mod filter;
 pub mod list;
 pub mod live;
 pub mod records;
@@ -17,10 +19,14 @@ mod views;
 
 use async_graphql::Enum;
 use sea_orm::{DeriveActiveEnum, EnumIter};
+use serde::{Deserialize, Serialize};
 
 /// Whether an error still holds records back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, EnumIter, DeriveActiveEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Enum, EnumIter, DeriveActiveEnum, Serialize, Deserialize,
+)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SyncErrorStatus {
     /// At least one record does not sync because of it.
     #[sea_orm(num_value = 0)]

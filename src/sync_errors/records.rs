@@ -10,11 +10,12 @@ use sea_orm::sea_query::{
 use sea_orm::{DbBackend, Statement};
 use uuid::Uuid;
 
-use crate::kernel::auth::{Read, Scope};
+use crate::kernel::auth::{Read, Right, Scope};
 use crate::kernel::call::Call;
+use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
-use crate::kernel::page::{self, Page, TotalCount};
+use crate::kernel::page::{self, TotalCount};
 use crate::kernel::text::like_pattern;
 use crate::sync_errors::api::SyncError;
 use crate::sync_errors::list::shown_columns;
@@ -53,7 +54,7 @@ pub(super) async fn prefetch<'a>(
     }
     if let Some(size) = size {
         let mut by_error: HashMap<Uuid, Vec<Arc<affected_records::Model>>> = HashMap::new();
-        for row in first_of_each(call, scope, &ids, size + 1).await? {
+        for row in first_of_each(&call.snapshot, scope, &ids, size + 1).await? {
             by_error
                 .entry(row.error_id)
                 .or_default()
@@ -66,7 +67,7 @@ pub(super) async fn prefetch<'a>(
         }
     }
     if with_failure {
-        let mut failures: HashMap<Uuid, String> = latest_failures(call, scope, &ids)
+        let mut failures: HashMap<Uuid, String> = latest_failures(&call.snapshot, scope, &ids)
             .await?
             .into_iter()
             .collect();
@@ -109,13 +110,13 @@ fn prefetched_size(errors: &Lookahead<'_>) -> Option<usize> {
 }
 
 /// The first `count` still affected records of each error, in one statement whatever the number of errors.
-async fn first_of_each(
-    call: &Call,
+pub(super) async fn first_of_each(
+    snapshot: &Snapshot,
     scope: &Scope<Read>,
     errors: &[Uuid],
     count: usize,
 ) -> Result<Vec<affected_records::Model>> {
-    let backend = call.snapshot.backend();
+    let backend = snapshot.backend();
     let keys = errors.iter().map(|id| Value::from(*id));
     let columns = shown_columns::<affected_records::Entity>("records");
     let count = Value::from(count as i64);
@@ -144,7 +145,7 @@ async fn first_of_each(
             Statement::from_sql_and_values(backend, sql, values)
         }
     };
-    let rows: Vec<ByPosition<_>> = call.snapshot.all_raw(statement).await?;
+    let rows: Vec<ByPosition<_>> = snapshot.all_raw(statement).await?;
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
@@ -166,23 +167,22 @@ fn of_error(scope: &Scope<Read>, error: Uuid, search: Option<&str>) -> SelectSta
 
 /// A page of the still affected records of one error, in the order in which they first failed here.
 pub(super) async fn of(
-    call: &Call,
+    snapshot: &Snapshot,
     scope: &Scope<Read>,
-    error: Uuid,
-    search: Option<&str>,
-    page: &Page,
+    (error, search): (Uuid, Option<&str>),
+    (after, count): (Option<Uuid>, u64),
 ) -> Result<Vec<affected_records::Model>> {
     let mut select = of_error(scope, error, search);
     select.expr(Expr::cust(shown_columns::<affected_records::Entity>(
         "affected_records",
     )));
-    if let Some(after) = page.after {
-        select.and_where(Expr::col(affected_records::Column::Id).gt(after.id));
+    if let Some(after) = after {
+        select.and_where(Expr::col(affected_records::Column::Id).gt(after));
     }
     select
         .order_by(affected_records::Column::Id, Order::Asc)
-        .limit(page.fetch_count());
-    let rows: Vec<ByPosition<_>> = call.snapshot.all(&select).await?;
+        .limit(count);
+    let rows: Vec<ByPosition<_>> = snapshot.all(&select).await?;
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
@@ -211,8 +211,8 @@ pub(super) async fn find(
 }
 
 /// The latest failures of several errors as stored.
-pub(super) async fn latest_failures<R: crate::kernel::auth::Right>(
-    call: &Call,
+pub(super) async fn latest_failures<R: Right>(
+    snapshot: &Snapshot,
     scope: &Scope<R>,
     errors: &[Uuid],
 ) -> Result<Vec<(Uuid, String)>> {
@@ -221,11 +221,11 @@ pub(super) async fn latest_failures<R: crate::kernel::auth::Right>(
         .column(Asterisk)
         .from(latest_failures::Entity)
         .and_where(Keys::uuids(errors.iter().copied()).hold_in_portal(
-            call.snapshot.backend(),
+            snapshot.backend(),
             (latest_failures::Column::HubId, scope.hub_id()),
             latest_failures::Column::ErrorId,
         ));
-    let rows: Vec<latest_failures::Model> = call.snapshot.all(&select).await?;
+    let rows: Vec<latest_failures::Model> = snapshot.all(&select).await?;
     Ok(rows
         .into_iter()
         .map(|row| (row.error_id, row.failure))

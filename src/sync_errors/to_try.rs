@@ -13,6 +13,7 @@ use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::portals::Change;
+use crate::sync_errors::SyncErrorStatus;
 use crate::sync_errors::api::SyncErrorFilter;
 use crate::sync_errors::list;
 use crate::sync_errors::tables::{affected_records, sync_errors};
@@ -81,7 +82,7 @@ pub async fn extent<R: Right>(
     }
     let most = records_per_error.unwrap_or(i32::MAX);
     let count = "affected_record_count";
-    let mut select = list::open_ones(scope, filter)?;
+    let mut select = list::matching(scope, vec![SyncErrorStatus::Open], filter)?;
     select.expr_as(Expr::cust("COUNT(*)"), "errors").expr_as(
         Expr::cust(format!("CAST(COALESCE(SUM(CASE WHEN {count} > {most} THEN {most} ELSE {count} END), 0) AS BIGINT)")),
         "records",
@@ -104,7 +105,7 @@ pub async fn matching<R: Right>(
         id: Uuid,
     }
     use sync_errors::Column;
-    let mut select = list::open_ones(scope, filter)?;
+    let mut select = list::matching(scope, vec![SyncErrorStatus::Open], filter)?;
     select
         .column((sync_errors::Entity, Column::Id))
         .and_where(Expr::col((sync_errors::Entity, Column::Id)).gt(after))

@@ -15,8 +15,9 @@ use crate::kernel::limits;
 use crate::kernel::page::{Page, TotalCount};
 use crate::kernel::text::like_pattern;
 use crate::portals::Change;
+use crate::sync_errors::filter;
 use crate::sync_errors::list::{self, shown_columns};
-use crate::sync_errors::tables::{ByPosition, affected_records, record_views};
+use crate::sync_errors::tables::{ByPosition, affected_records, record_views, sync_errors};
 
 /// A place in the records of a view.
 pub(super) type Place = (Uuid, Uuid);
@@ -103,14 +104,13 @@ pub(super) fn records(
         .and_where(Expr::col(Column::ClearedAt).is_null())
         .and_where(Expr::col(id).is_not_null())
         .and_where(Expr::cust(format!("LOWER({object})")).eq(object_type));
-    match (view.error_id, &view.filter) {
-        (Some(error_id), _) => {
+    match view.error_id {
+        Some(error_id) => {
             select.and_where(Expr::col(Column::ErrorId).eq(error_id));
         }
-        (None, filter) => {
-            let filter = list::read_filter(filter.as_deref().unwrap_or("{}"))?;
-            let mut errors = list::unresolved_ones(scope, &filter)?;
-            errors.column(crate::sync_errors::tables::sync_errors::Column::Id);
+        None => {
+            let mut errors = errors(scope, view)?;
+            errors.column(sync_errors::Column::Id);
             select.and_where(Expr::col(Column::ErrorId).in_subquery(errors));
         }
     }
@@ -119,6 +119,27 @@ pub(super) fn records(
         select.and_where(Expr::col(Column::SearchText).like(pattern));
     }
     Ok(select)
+}
+
+/// The errors whose records a view may show; no column is selected yet.
+pub(super) fn errors(scope: &Scope<Read>, view: &record_views::Model) -> Result<SelectStatement> {
+    let filter = filter::read(view.filter.as_deref().unwrap_or("{}"))?;
+    let mut errors = list::matching(scope, list::UNRESOLVED.to_vec(), &filter)?;
+    if let Some(error_id) = view.error_id {
+        errors.and_where(Expr::col(sync_errors::Column::Id).eq(error_id));
+    }
+    Ok(errors)
+}
+
+/// Whether a view shows this record of one of its errors: the same as [`records`] says in SQL.
+pub(super) fn shows(view: &record_views::Model, record: &affected_records::Model) -> bool {
+    let (id, object_type) = match view.system {
+        System::Hubspot => (&record.hubspot_record_id, &record.hubspot_object_type),
+        System::Salesforce => (&record.salesforce_record_id, &record.salesforce_object_type),
+    };
+    let wanted = canonical_object_type(view.system, &view.object_type);
+    let is_wanted = |told: &String| told.eq_ignore_ascii_case(&wanted);
+    id.is_some() && object_type.as_ref().is_some_and(is_wanted)
 }
 
 /// A page of the records of a view, by error and in each in the order in which they were first reported.

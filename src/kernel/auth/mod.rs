@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use crate::kernel::error::{Error, Result};
 
 pub use key_set::KeySource;
-pub use ticket::{TicketedRequest, sign_ticket, verify_ticket};
+pub use ticket::Purpose;
 pub use token::sign;
 pub use verifier::{Verifier, VerifierConfig};
 
@@ -101,13 +101,14 @@ impl Scope<Report> {
     }
 }
 
-impl Scope<Report> {
+impl<R: Right> Scope<R> {
     /// The authority of whoever has the database itself: a command on it. It names its portal, as a token would.
     pub fn of_operator(hub_id: i64) -> Self {
         Self {
+            hub_id,
             subject: "import".into(),
             named: true,
-            ..Self::of_server(hub_id)
+            right: PhantomData,
         }
     }
 }

@@ -3,7 +3,7 @@
 use async_graphql::{ID, Object};
 
 use super::record::{Links, RecordRef};
-use crate::classify::{SyncDirection, System};
+use crate::classify::{RelatedRecord, SyncDirection, SyncErrorCategory, System};
 use crate::kernel::scalars::Instant;
 use crate::sync_errors::report::StoredFailure;
 
@@ -16,6 +16,11 @@ pub struct SyncFailure {
 impl SyncFailure {
     pub(super) fn new(stored: StoredFailure, links: Links) -> Self {
         Self { stored, links }
+    }
+
+    fn related(&self, record: &Option<RelatedRecord>) -> Option<RecordRef> {
+        let record = record.clone()?;
+        Some(RecordRef::of_related(record, &self.links))
     }
 }
 
@@ -91,5 +96,30 @@ impl SyncFailure {
     /// The provider's whole answer; null when not told.
     async fn raw(&self) -> Option<&str> {
         self.stored.raw.as_deref()
+    }
+
+    /// The record that this one waits for; null when not told.
+    async fn blocking_record(&self) -> Option<RecordRef> {
+        self.related(&self.stored.blocking_record)
+    }
+
+    /// The record that holds the value already; null when not told.
+    async fn existing_record(&self) -> Option<RecordRef> {
+        self.related(&self.stored.existing_record)
+    }
+
+    /// The mapped HubSpot property; null when not told.
+    async fn hubspot_property(&self) -> Option<&str> {
+        self.stored.hubspot_property.as_deref()
+    }
+
+    /// The mapped Salesforce field; null when not told.
+    async fn salesforce_field(&self) -> Option<&str> {
+        self.stored.salesforce_field.as_deref()
+    }
+
+    /// The engine's own opinion; null when it had none.
+    async fn category(&self) -> Option<SyncErrorCategory> {
+        self.stored.category
     }
 }

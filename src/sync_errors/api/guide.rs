@@ -28,6 +28,22 @@ impl ResolutionGuide {
     }
 }
 
+/// The steps of an error's guide as one text, for who shows no lists.
+pub(in crate::sync_errors) fn advice(
+    portal: &PortalRow,
+    locale: Locale,
+    row: &sync_errors::Model,
+    details: &Details,
+) -> String {
+    let samples: Vec<String> = serde_json::from_str(&row.sample_values).unwrap_or_default();
+    let guide = Place::of(portal, Some(locale)).guide_of(row, details, &samples);
+    let steps = (1..).zip(&guide.steps);
+    let steps: Vec<_> = steps
+        .map(|(number, step)| format!("{number}. {}", step.text))
+        .collect();
+    steps.join(" ")
+}
+
 /// One thing to do.
 #[derive(Debug, Clone, SimpleObject)]
 pub struct ResolutionStep {

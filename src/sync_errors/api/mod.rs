@@ -5,6 +5,7 @@ mod card;
 mod details;
 mod error;
 mod event;
+mod export;
 mod failure;
 mod guide;
 mod inputs;
@@ -18,8 +19,11 @@ mod view_mutations;
 pub use brief::{Brief, FirstLink, briefs, worst};
 pub use card::{CategorySummary, TrendPoint};
 pub(super) use error::prefetch;
+pub(super) use error::title_of;
 pub use error::{Classification, SyncError, error_id};
 pub use event::SyncErrorEvent;
+pub use export::ExportMutations;
+pub(super) use guide::advice;
 pub use inputs::{
     ErrorListArguments, RecordKeyInput, SyncErrorEventFilter, SyncErrorFilter, SyncErrorOrder,
     SyncErrorOrderField, TimeRangeInput,

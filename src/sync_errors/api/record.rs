@@ -159,7 +159,7 @@ impl RecordRef {
         }
     }
 
-    pub(super) fn of_related(record: RelatedRecord, links: &Links) -> Self {
+    pub(in crate::sync_errors) fn of_related(record: RelatedRecord, links: &Links) -> Self {
         let url = links.url(
             record.system,
             record.object_type.as_deref(),
@@ -180,7 +180,7 @@ impl RecordRef {
 }
 
 /// One side of an affected record, as its row holds it.
-pub(super) struct Side<'a> {
+pub(in crate::sync_errors) struct Side<'a> {
     pub(super) system: System,
     pub(super) object_type: Option<&'a str>,
     pub(super) record_id: &'a str,
@@ -190,7 +190,7 @@ pub(super) struct Side<'a> {
 
 impl Side<'_> {
     /// Its page in that system.
-    pub(super) fn url(&self) -> Option<Url> {
+    pub(in crate::sync_errors) fn url(&self) -> Option<Url> {
         let id = Some(self.record_id);
         self.links.url(self.system, self.object_type, id)
     }
@@ -218,7 +218,7 @@ pub struct AffectedRecord {
 }
 
 impl AffectedRecord {
-    pub(super) fn new(
+    pub(in crate::sync_errors) fn new(
         scope: Scope<Read>,
         row: Arc<affected_records::Model>,
         links: Arc<Links>,
@@ -232,6 +232,17 @@ impl AffectedRecord {
         }
     }
 
+    pub(in crate::sync_errors) fn row(&self) -> &affected_records::Model {
+        &self.row
+    }
+
+    /// The record that holds the value already.
+    pub(in crate::sync_errors) fn existing(&self) -> Option<RecordRef> {
+        let record: RelatedRecord =
+            serde_json::from_str(self.row.existing_record.as_deref()?).ok()?;
+        Some(RecordRef::of_related(record, &self.links))
+    }
+
     pub(super) fn row_id(&self) -> Uuid {
         self.row.id
     }
@@ -242,7 +253,7 @@ impl AffectedRecord {
     }
 
     /// One side; none where nothing of it was told.
-    pub(super) fn side(&self, system: System) -> Option<Side<'_>> {
+    pub(in crate::sync_errors) fn side(&self, system: System) -> Option<Side<'_>> {
         let row = &*self.row;
         let (object_type, record_id, name) = match system {
             System::Hubspot => (
@@ -317,9 +328,7 @@ impl AffectedRecord {
 
     /// DUPLICATES: the other record, which holds the value; null when not told.
     async fn existing_record(&self) -> Option<RecordRef> {
-        let record: RelatedRecord =
-            serde_json::from_str(self.row.existing_record.as_deref()?).ok()?;
-        Some(RecordRef::of_related(record, &self.links))
+        self.existing()
     }
 
     /// The rejected value; null when not told. At most 2,000 characters.

@@ -14,7 +14,7 @@ use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::portals::api::Portal;
 use crate::portals::{Change, check_key, scope_of};
 use crate::sync_errors::tables::record_views;
-use crate::sync_errors::{list, views};
+use crate::sync_errors::{filter, list, views};
 
 /// A new view.
 #[derive(InputObject)]
@@ -172,8 +172,8 @@ async fn create(
     }
     let filter = match &input.source {
         RecordViewSourceInput::Filter(filter) => {
-            list::unresolved_ones(&scope, filter)?;
-            Some(list::kept_filter(filter)?)
+            list::matching(&scope, list::UNRESOLVED.to_vec(), filter)?;
+            Some(filter::kept(filter)?)
         }
         RecordViewSourceInput::ErrorId(_) => None,
     };

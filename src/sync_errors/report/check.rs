@@ -129,6 +129,21 @@ impl Findings {
         self.0.extend(check_occurred_at(at, now).err());
     }
 
+    /// Several failures that are told as one.
+    fn told_as_one(&mut self, first: Micros, at: Micros, count: i32) {
+        const PATH: &[&str] = &["firstOccurredAt"];
+        if first > at {
+            let message = "The first of several failures comes not after the latest, occurredAt.";
+            self.add(UserErrorCode::OutOfRange, PATH, message);
+        } else if let Err(error) = check_occurred_at(first, at) {
+            self.add(UserErrorCode::OutOfRange, PATH, error.message);
+        }
+        if count < 1 {
+            let message = "At least 1: how many failures are told as one.";
+            self.add(UserErrorCode::OutOfRange, &["attemptCount"], message);
+        }
+    }
+
     fn need_a_record(&mut self, hubspot: Option<&Record>, salesforce: Option<&Record>) {
         if [hubspot, salesforce]
             .into_iter()
@@ -162,6 +177,9 @@ pub fn check_failure(
     let system = input.system.unwrap_or(input.direction.source().other());
     let occurred_at = input.occurred_at.map_or(now, |at| at.0);
     findings.occurred_at(occurred_at, now);
+    let first_occurred_at = input.first_occurred_at.map_or(occurred_at, |at| at.0);
+    let attempt_count = input.attempt_count.unwrap_or(1);
+    findings.told_as_one(first_occurred_at, occurred_at, attempt_count);
     let report_id = findings.name(input.report_id.map(|id| id.0), &["reportId"]);
     let message = findings.text(input.message, &["message"], limits::MESSAGE_CHARACTERS);
     let failure = Failure {
@@ -197,6 +215,8 @@ pub fn check_failure(
         report_id,
         digest,
         occurred_at,
+        first_occurred_at,
+        attempt_count,
     })
 }
 

@@ -228,9 +228,11 @@ impl Ledger {
         let state = &mut self.errors[error];
         let row = &mut state.row;
         let occurred_at = occurrence.checked.occurred_at;
-        row.occurrence_count = row.occurrence_count.saturating_add(1);
+        let attempts = occurrence.checked.attempt_count;
+        row.occurrence_count = row.occurrence_count.saturating_add(attempts);
         row.affected_record_count += i32::from(newly_affected);
-        row.first_seen_at = row.first_seen_at.min(occurred_at);
+        let first_occurred_at = occurrence.checked.first_occurred_at;
+        row.first_seen_at = row.first_seen_at.min(first_occurred_at);
         if occurred_at >= row.last_seen_at {
             row.last_seen_at = occurred_at;
             set_latest_facts(row, occurrence.cause);

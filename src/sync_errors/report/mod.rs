@@ -17,7 +17,9 @@ mod write;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::classify::{Cause, Failure, Record, SyncDirection, System};
+use crate::classify::{
+    Cause, Failure, Record, RelatedRecord, SyncDirection, SyncErrorCategory, System,
+};
 use crate::kernel::clock::Micros;
 
 pub use check::{check_attempt, check_failure, check_success};
@@ -37,6 +39,10 @@ pub struct CheckedFailure {
     pub digest: Uuid,
     /// When it happened.
     pub occurred_at: Micros,
+    /// When the first of the failures happened that it stands for.
+    pub first_occurred_at: Micros,
+    /// How many failures it stands for.
+    pub attempt_count: i32,
 }
 
 /// A success that was checked.
@@ -74,4 +80,14 @@ pub struct StoredFailure {
     pub salesforce_record: Option<Record>,
     pub value: Option<String>,
     pub raw: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocking_record: Option<RelatedRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing_record: Option<RelatedRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hubspot_property: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salesforce_field: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<SyncErrorCategory>,
 }

@@ -40,7 +40,7 @@ pub(super) fn new_error(hub_id: i64, occurrence: &Occurrence<'_>) -> sync_errors
         cause_message: None,
         transient: false,
         sample_values: "[]".into(),
-        first_seen_at: occurrence.checked.occurred_at,
+        first_seen_at: occurrence.checked.first_occurred_at,
         last_seen_at: occurrence.checked.occurred_at,
         resolved_at: None,
         occurrence_count: 0,
@@ -136,6 +136,11 @@ pub(super) fn stored(occurrence: &Occurrence<'_>) -> StoredFailure {
         salesforce_record: failure.salesforce_record.clone(),
         value: failure.value.clone(),
         raw: failure.raw.clone(),
+        blocking_record: failure.blocking_record.clone(),
+        existing_record: failure.existing_record.clone(),
+        hubspot_property: failure.hubspot_property.clone(),
+        salesforce_field: failure.salesforce_field.clone(),
+        category: failure.category,
     }
 }
 
@@ -164,9 +169,9 @@ pub(super) fn new_record(
         existing_record: None,
         rejected_value: None,
         message: String::new(),
-        first_seen_at: occurrence.checked.occurred_at,
+        first_seen_at: occurrence.checked.first_occurred_at,
         last_seen_at: occurrence.checked.occurred_at,
-        attempt_count: 1,
+        attempt_count: occurrence.checked.attempt_count,
         cleared_at: None,
         search_text: String::new(),
     };
@@ -177,8 +182,11 @@ pub(super) fn new_record(
 /// A record that fails again: what is known of its pair grows.
 pub(super) fn update_record(row: &mut affected_records::Model, occurrence: &Occurrence<'_>) {
     let failure = &occurrence.checked.failure;
+    row.first_seen_at = row.first_seen_at.min(occurrence.checked.first_occurred_at);
     row.last_seen_at = occurrence.checked.occurred_at;
-    row.attempt_count = row.attempt_count.saturating_add(1);
+    row.attempt_count = row
+        .attempt_count
+        .saturating_add(occurrence.checked.attempt_count);
     if let Some(record) = failure.hubspot_record.clone() {
         row.hubspot_object_type = record.object_type.or(row.hubspot_object_type.take());
         row.hubspot_record_id = record.record_id.or(row.hubspot_record_id.take());

@@ -163,7 +163,9 @@ impl SyncError {
         let rows = match read_ahead {
             Some(rows) if search.is_none() && page.after.is_none() => rows,
             _ => {
-                let rows = records::of(call, &scope, self.row.id, search.as_deref(), &page).await?;
+                let of = (self.row.id, search.as_deref());
+                let wanted = (page.after.map(|cursor| cursor.id), page.fetch_count());
+                let rows = records::of(&call.snapshot, &scope, of, wanted).await?;
                 rows.into_iter().map(Arc::new).collect()
             }
         };
@@ -225,14 +227,18 @@ impl SyncError {
         let call = Call::of(ctx)?;
         let stored = match (&self.prefetched.latest_failure, &self.access) {
             (Some(stored), _) => Some(stored.clone()),
-            (None, Access::Reading(scope)) => records::latest_failures(call, scope, &[self.row.id])
-                .await?
-                .pop()
-                .map(|(_, stored)| stored),
-            (None, Access::Answer(scope)) => records::latest_failures(call, scope, &[self.row.id])
-                .await?
-                .pop()
-                .map(|(_, stored)| stored),
+            (None, Access::Reading(scope)) => {
+                records::latest_failures(&call.snapshot, scope, &[self.row.id])
+                    .await?
+                    .pop()
+                    .map(|(_, stored)| stored)
+            }
+            (None, Access::Answer(scope)) => {
+                records::latest_failures(&call.snapshot, scope, &[self.row.id])
+                    .await?
+                    .pop()
+                    .map(|(_, stored)| stored)
+            }
         };
         let failure = stored.and_then(|stored| serde_json::from_str(&stored).ok());
         let failure = failure.ok_or_else(|| {

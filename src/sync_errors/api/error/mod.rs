@@ -240,7 +240,7 @@ impl SyncError {
 }
 
 /// The type of an error in words, with object and fields.
-pub(super) fn title_of(row: &sync_errors::Model, locale: Locale) -> String {
+pub(in crate::sync_errors) fn title_of(row: &sync_errors::Model, locale: Locale) -> String {
     let (own, other) = match row.system {
         System::Hubspot => (&row.hubspot_object_type, &row.salesforce_object_type),
         System::Salesforce => (&row.salesforce_object_type, &row.hubspot_object_type),

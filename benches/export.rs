@@ -1,0 +1,93 @@
+//! How long exports take, and how much memory: `benches/run export`.
+
+#[path = "support/many.rs"]
+mod many;
+#[path = "support/postgres.rs"]
+mod postgres;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/server.rs"]
+mod server;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use many::fill;
+use postgres::new_postgres_database;
+use process::{cpu_micros, resident_mb};
+use serde_json::{Value, json};
+use server::{Server, sign};
+
+/// Errors, each with so many records.
+const SIZES: [(u32, u32); 3] = [(100, 100), (100, 10_000), (100_000, 10)];
+const EXPORT: &str =
+    "mutation ($input: ExportSyncErrorsInput!) { exportSyncErrors(input: $input) { downloadUrl } }";
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    println!(
+        "| database | rows | errors | file | seconds | rows/s | server CPU, µs a row | file, MB | memory before, MB | at most, MB |\n|---|---|---|---|---|---|---|---|---|---|"
+    );
+    for (errors, records) in SIZES {
+        let url = new_postgres_database(&format!("export_{errors}_{records}")).await;
+        measure("PostgreSQL", &url, (errors, records)).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite://{}", folder.path().join("bench.db").display());
+        measure("SQLite", &url, (errors, records)).await;
+    }
+}
+
+async fn measure(database: &str, url: &str, (errors, records): (u32, u32)) {
+    fill(&Server::start(url).await, errors, records).await;
+    for format in ["CSV", "NDJSON", "XLSX"] {
+        // Started anew, so that what filling took is not counted.
+        let server = Server::start(url).await;
+        let before = resident_mb(server.pid());
+        let peak = watch(server.pid());
+        let (cpu, begin) = (cpu_micros(server.pid()), Instant::now());
+        let bytes = download(&server, format).await;
+        let (seconds, rows) = (begin.elapsed().as_secs_f64(), f64::from(errors * records));
+        let cpu = (cpu_micros(server.pid()) - cpu) / rows;
+        let at_most = peak.load(Ordering::Relaxed);
+        println!(
+            "| {database} | {rows} | {errors} | {format} | {seconds:.1} | {:.0} | {cpu:.1} | {:.0} | {before:.0} | {at_most} |",
+            rows / seconds,
+            bytes as f64 / 1e6
+        );
+    }
+}
+
+/// Looks at a process's memory as long as somebody wants to know how much it was at most, in MB.
+fn watch(pid: u32) -> Arc<AtomicU64> {
+    let peak = Arc::new(AtomicU64::new(0));
+    let seen = Arc::downgrade(&peak);
+    tokio::spawn(async move {
+        while let Some(peak) = seen.upgrade() {
+            peak.fetch_max(resident_mb(pid).round() as u64, Ordering::Relaxed);
+            drop(peak);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    peak
+}
+
+/// Reads a whole export and drops it; answers its length.
+async fn download(server: &Server, format: &str) -> u64 {
+    let request = server.http.post(format!("{}/graphql", server.url));
+    let body = json!({ "query": EXPORT, "variables": { "input": { "format": format } } });
+    let request = request.bearer_auth(sign(1, "sync-health:read")).json(&body);
+    let answer = request.send().await.expect("an answer");
+    let answer: Value = answer.json().await.expect("JSON");
+    let url = answer["data"]["exportSyncErrors"]["downloadUrl"].as_str();
+    let request = server.http.get(url.expect("an address"));
+    let mut file = request.send().await.expect("a file");
+    assert_eq!(file.status(), 200);
+    let mut bytes = 0;
+    while let Some(part) = file.chunk().await.expect("a whole file") {
+        bytes += part.len() as u64;
+    }
+    bytes
+}

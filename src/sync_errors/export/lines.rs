@@ -1,0 +1,191 @@
+//! NDJSON: each line is a failure as `POST /v1/sync-failures` and `sync-health import` take it, so that what was exported
+//! can be imported: the same errors with the same records, and of each error the latest failure.
+
+use async_graphql::ID;
+
+use super::pages::{ExportedError, Row};
+use crate::classify::{Details, Record, RelatedRecord, System};
+use crate::kernel::error::{Error, Result};
+use crate::kernel::limits;
+use crate::kernel::scalars::Instant;
+use crate::sync_errors::report::input::{
+    ExternalIdInput, RecordInput, RelatedRecordInput, SyncFailureInput,
+};
+use crate::sync_errors::report::{StoredFailure, check_failure};
+use crate::sync_errors::tables::{affected_records, sync_errors};
+
+/// The lines of some rows. An error without a record has none: it is resolved, nothing fails.
+pub(super) fn lines(rows: Vec<Row>) -> Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for row in rows {
+        if let Some(record) = &row.record {
+            lines.extend(line(&row.error, record)?);
+            lines.push(b'\n');
+        }
+    }
+    Ok(lines)
+}
+
+/// Of several ways to tell a failure, the first that leads to the same error again and is not too long.
+fn line(error: &ExportedError, record: &affected_records::Model) -> Result<Vec<u8>> {
+    let own = own_failure(error, record);
+    let latest = error.latest_failure.as_ref();
+    let mut ways = Vec::new();
+    if let Some(latest) = latest.filter(|failure| is_of(failure, record)) {
+        ways.push(as_reported(latest, record));
+        ways.push(SyncFailureInput {
+            raw: latest.raw.clone(),
+            ..own.clone()
+        });
+    }
+    ways.push(own.clone());
+    ways.extend(latest.map(|latest| like_latest(&own, &error.row, latest)));
+    for input in ways {
+        let line = written(&input)?;
+        if line.len() <= limits::NDJSON_LINE_BYTES.value && leads_to(input, error) {
+            return Ok(line);
+        }
+    }
+    written(&own)
+}
+
+fn written(input: &SyncFailureInput) -> Result<Vec<u8>> {
+    serde_json::to_vec(input).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// Whether the failure is classified as this error and nothing else.
+fn leads_to(input: SyncFailureInput, error: &ExportedError) -> bool {
+    match check_failure(input, i64::MAX / 2) {
+        Ok(checked) => {
+            let mut signatures = checked.causes.iter().map(|cause| cause.signature);
+            signatures.next() == Some(error.row.signature) && signatures.next().is_none()
+        }
+        Err(_) => false,
+    }
+}
+
+/// Whether the latest failure of an error was this record's.
+fn is_of(failure: &StoredFailure, record: &affected_records::Model) -> bool {
+    let same = |told: &Option<Record>, id: &Option<String>| {
+        let told = told.as_ref().and_then(|record| record.record_id.as_ref());
+        told.is_some() && told == id.as_ref()
+    };
+    failure.occurred_at == record.last_seen_at
+        && (same(&failure.hubspot_record, &record.hubspot_record_id)
+            || same(&failure.salesforce_record, &record.salesforce_record_id))
+}
+
+/// The failure as it was reported.
+fn as_reported(failure: &StoredFailure, record: &affected_records::Model) -> SyncFailureInput {
+    SyncFailureInput {
+        report_id: Some(ID(failure.report_id.clone())),
+        occurred_at: Some(Instant(record.last_seen_at)),
+        first_occurred_at: Some(Instant(record.first_seen_at)),
+        attempt_count: Some(record.attempt_count),
+        direction: failure.direction,
+        system: Some(failure.system),
+        code: failure.code.clone(),
+        message: Some(failure.message.clone()).filter(|text| !text.is_empty()),
+        fields: Some(failure.fields.clone()).filter(|fields| !fields.is_empty()),
+        raw: failure.raw.clone(),
+        hubspot_record: side(record, System::Hubspot),
+        salesforce_record: side(record, System::Salesforce),
+        blocking_record: failure.blocking_record.clone().map(related),
+        existing_record: failure.existing_record.clone().map(related),
+        hubspot_property: failure.hubspot_property.clone(),
+        salesforce_field: failure.salesforce_field.clone(),
+        value: failure.value.clone(),
+        category: failure.category,
+    }
+}
+
+/// A failure made of what is known of the error and of this record.
+fn own_failure(error: &ExportedError, record: &affected_records::Model) -> SyncFailureInput {
+    let row = &error.row;
+    let names = error.details.field_names(row.system);
+    let existing = record.existing_record.as_deref();
+    let existing = existing.and_then(|text| serde_json::from_str(text).ok());
+    let field = |system| error.details.field(system).map(|field| field.name.clone());
+    SyncFailureInput {
+        report_id: None,
+        occurred_at: Some(Instant(record.last_seen_at)),
+        first_occurred_at: Some(Instant(record.first_seen_at)),
+        attempt_count: Some(record.attempt_count),
+        direction: row.direction,
+        system: Some(row.system),
+        code: row.code.clone(),
+        message: Some(record.message.clone()).filter(|text| !text.is_empty()),
+        fields: Some(names).filter(|names| !names.is_empty()),
+        raw: None,
+        hubspot_record: side(record, System::Hubspot),
+        salesforce_record: side(record, System::Salesforce),
+        blocking_record: match &error.details {
+            Details::Associations {
+                blocking_record, ..
+            } => blocking_record.clone().map(related),
+            _ => None,
+        },
+        existing_record: existing.map(related),
+        hubspot_property: field(System::Hubspot),
+        salesforce_field: field(System::Salesforce),
+        value: record.rejected_value.clone(),
+        category: row.overridden.then_some(row.category),
+    }
+}
+
+/// The failure of a record in the form of the latest one, for causes that only their wrapping tells apart.
+fn like_latest(
+    own: &SyncFailureInput,
+    row: &sync_errors::Model,
+    latest: &StoredFailure,
+) -> SyncFailureInput {
+    let text = own.message.as_deref().unwrap_or_default();
+    let (theirs, ours) = (inside_json(&row.message), inside_json(text));
+    SyncFailureInput {
+        code: latest.code.clone(),
+        message: Some(latest.message.replace(&theirs, &ours)),
+        fields: Some(latest.fields.clone()),
+        ..own.clone()
+    }
+}
+
+/// A text as it stands inside of a JSON text.
+fn inside_json(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted.trim_matches('"').to_owned()
+}
+
+fn side(record: &affected_records::Model, system: System) -> Option<RecordInput> {
+    let (object_type, id, name) = match system {
+        System::Hubspot => (
+            &record.hubspot_object_type,
+            &record.hubspot_record_id,
+            &record.hubspot_name,
+        ),
+        System::Salesforce => (
+            &record.salesforce_object_type,
+            &record.salesforce_record_id,
+            &record.salesforce_name,
+        ),
+    };
+    let input = RecordInput {
+        object_type: object_type.clone(),
+        record_id: id.clone().map(ID),
+        name: name.clone(),
+    };
+    let is_told = object_type.is_some() || id.is_some() || name.is_some();
+    is_told.then_some(input)
+}
+
+fn related(record: RelatedRecord) -> RelatedRecordInput {
+    RelatedRecordInput {
+        system: Some(record.system),
+        object_type: record.object_type,
+        record_id: record.record_id.map(ID),
+        external_id: record.external_id.map(|external| ExternalIdInput {
+            field: external.field,
+            value: external.value,
+        }),
+        name: record.name,
+    }
+}

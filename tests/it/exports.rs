@@ -1,0 +1,229 @@
+//! Exports: what does not sync, downloaded as a file.
+
+use std::collections::HashMap;
+use std::io::Cursor;
+
+use calamine::{Data, DataType, Reader, Xlsx};
+use serde_json::{Value, json};
+
+use crate::harness::{Server, both, engine, failure, manager, reader, success, token};
+
+const EXPORT: &str = "mutation ($input: ExportSyncErrorsInput!) { exportSyncErrors(input: $input) { downloadUrl expiresAt fileName userErrors { code field message } } }";
+
+/// Orders an export.
+pub async fn order(server: &Server, input: Value) -> Value {
+    let mut data = server
+        .data(&reader(), EXPORT, json!({ "input": input }))
+        .await;
+    data["exportSyncErrors"].take()
+}
+
+/// Downloads what was ordered: whoever has the address needs no token.
+pub async fn download(server: &Server, order: &Value) -> reqwest::Response {
+    assert_eq!(order["userErrors"], json!([]));
+    let url = order["downloadUrl"].as_str().expect("an address");
+    assert!(url.starts_with(&server.url), "{url}");
+    server.http.get(url).send().await.expect("an answer")
+}
+
+/// The bytes of an export.
+pub async fn exported(server: &Server, input: Value) -> Vec<u8> {
+    let response = download(server, &order(server, input).await).await;
+    assert_eq!(response.status(), 200);
+    response.bytes().await.expect("a whole file").to_vec()
+}
+
+/// A CSV's rows by their headings.
+fn table(bytes: &[u8]) -> Vec<HashMap<String, String>> {
+    let text = bytes.strip_prefix("\u{feff}".as_bytes());
+    let mut rows = ::csv::Reader::from_reader(text.expect("the mark of UTF-8"));
+    rows.deserialize().map(|row| row.expect("a row")).collect()
+}
+
+/// Two records of one error, one of another, and an error that is resolved.
+async fn some_errors(server: &Server) {
+    let name = |name: &str| json!({ "value": "x".repeat(41), "hubspotRecord": { "objectType": "contact", "recordId": "1", "name": name } });
+    let duplicate = json!({ "code": "DUPLICATE_VALUE", "fields": ["Email"], "message": "duplicate value found: Email duplicates value on record with id: 0015e000003GcMx",
+        "salesforceRecord": { "objectType": "Contact", "recordId": "0035e000003GcMxAAK", "name": "Ada" } });
+    server
+        .record(json!([
+            failure("1", 0, name("=HYPERLINK(\"http://evil.example\")")),
+            failure("2", 0, json!({})),
+            failure("3", 1, duplicate)
+        ]))
+        .await;
+    server
+        .record(json!([failure(
+            "9",
+            0,
+            json!({ "fields": ["Fax"], "message": "Fax: data value too large: x (max length=40)" })
+        )]))
+        .await;
+    server.succeed(json!([success("9", 2)])).await;
+    let configure = "mutation { configurePortal(input: { timeZone: \"Europe/Berlin\", salesforceInstanceUrl: \"https://acme.my.salesforce.com\" }) { userErrors { code } } }";
+    let configured = server.data(&manager(), configure, json!({})).await;
+    assert_eq!(configured["configurePortal"]["userErrors"], json!([]));
+}
+
+both! {
+    /// One row for each error and record, with headings, names, links, details and advice.
+    async fn csv(server) {
+        some_errors(server).await;
+        let order = order(server, json!({})).await;
+        assert_eq!((&order["fileName"], &order["expiresAt"]), (&json!("sync-errors-1001-2026-03-02.csv"), &json!("2026-03-02T11:10:00Z")));
+        let response = download(server, &order).await;
+        let header = |name: &str| response.headers()[name].to_str().expect("a text").to_owned();
+        assert_eq!(header("content-type"), "text/csv; charset=utf-8; header=present");
+        assert_eq!(header("content-disposition"), "attachment; filename=\"sync-errors-1001-2026-03-02.csv\"");
+        assert_eq!(header("cache-control"), "private, no-store");
+        let rows = table(&response.bytes().await.expect("a file"));
+        assert_eq!(rows.len(), 3);
+        let first = &rows[0];
+        let told = ["Category", "Error", "Error type", "Status", "Refused by", "Direction", "Code", "Maximum length", "HubSpot object", "HubSpot record ID", "HubSpot link", "Salesforce field", "Attempts", "First failed", "Resolved"].map(|heading| first[heading].as_str());
+        assert_eq!(told, ["Property values", "Value too long (Contact: Title)", "VALUE_TOO_LONG", "Open", "Salesforce", "HubSpot to Salesforce", "STRING_TOO_LONG", "20", "contact", "1", "https://app.hubspot.com/contacts/1001/record/0-1/1", "Title", "1", "2026-03-02T10:00:00Z", ""]);
+        assert!(first["What to do"].starts_with("1. ") && first["What to do"].contains(" 2. "), "{}", first["What to do"]);
+        let duplicate = &rows[2];
+        let told = ["Category", "Salesforce record", "Salesforce record ID", "Salesforce link", "Existing record", "Existing record (link)"].map(|heading| duplicate[heading].as_str());
+        assert_eq!(told, ["Duplicates", "Ada", "0035e000003GcMxAAK", "https://acme.my.salesforce.com/lightning/r/Contact/0035e000003GcMxAAK/view", "0015e000003GcMxAAK", "https://acme.my.salesforce.com/lightning/r/Contact/0015e000003GcMxAAK/view"]);
+        // As of when it is downloaded, as often as it is asked.
+        server.succeed(json!([success("3", 3)])).await;
+        assert_eq!(table(&download(server, &order).await.bytes().await.expect("a file")).len(), 2);
+    }
+}
+
+both! {
+    /// What a spreadsheet would calculate is text.
+    async fn formulas_are_harmless(server) {
+        let names = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "fine - and = well", "a\"b,c;d\r\ne"];
+        let fail = |(number, name): (usize, &&str)| failure(&number.to_string(), 0, json!({ "value": name, "hubspotRecord": { "objectType": "contact", "recordId": number.to_string(), "name": name } }));
+        server.record(json!(names.iter().enumerate().map(fail).collect::<Vec<_>>())).await;
+        let bytes = exported(server, json!({})).await;
+        let rows = table(&bytes);
+        let by_id: HashMap<_, _> = rows.iter().map(|row| (row["HubSpot record ID"].as_str(), row)).collect();
+        for (number, name) in names.iter().enumerate() {
+            // The API trims names.
+            let name = name.trim();
+            let harmless = if name.starts_with(['=', '+', '-', '@']) { format!("'{name}") } else { name.to_owned() };
+            let row = by_id[number.to_string().as_str()];
+            assert_eq!((&row["HubSpot record"], &row["Rejected value"]), (&harmless, &harmless));
+        }
+        let lines = String::from_utf8(bytes).expect("UTF-8");
+        assert!(lines.ends_with("\r\n") && lines.starts_with("\u{feff}Category,Error,"));
+        let mut book: Xlsx<_> = Xlsx::new(Cursor::new(exported(server, json!({ "format": "XLSX" })).await)).expect("a workbook");
+        let formulas = book.worksheet_formula("Sync errors").expect("a sheet");
+        assert_eq!(formulas.used_cells().count(), 0);
+        let sheet = book.worksheet_range("Sync errors").expect("a sheet");
+        let found: Vec<_> = sheet.used_cells().filter_map(|(_, _, cell)| cell.as_string()).collect();
+        assert!(found.contains(&"=1+1".to_owned()) && found.contains(&"a\"b,c;d\r\ne".to_owned()), "{found:?}");
+    }
+}
+
+both! {
+    /// A workbook has dates in the portal's time zone, numbers, and links that can be clicked.
+    async fn xlsx(server) {
+        some_errors(server).await;
+        let order = order(server, json!({ "format": "XLSX", "locale": "DE" })).await;
+        assert_eq!(order["fileName"], "sync-errors-1001-2026-03-02.xlsx");
+        let response = download(server, &order).await;
+        assert_eq!(response.headers()["content-type"], "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet");
+        let length = response.content_length();
+        let bytes = response.bytes().await.expect("a file");
+        assert_eq!(length, Some(bytes.len() as u64));
+        let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).expect("a workbook");
+        let sheet = book.worksheet_range("Synchronisationsfehler").expect("a sheet");
+        let headings: Vec<String> = sheet.headers().expect("headings");
+        let column = |name: &str| headings.iter().position(|heading| heading == name).unwrap_or_else(|| panic!("no {name} in {headings:?}"));
+        let cell = |row: u32, name: &str| sheet.get_value((row, column(name) as u32)).cloned().unwrap_or(Data::Empty);
+        assert_eq!(sheet.height(), 4);
+        assert_eq!(cell(1, "Kategorie"), Data::String("Eigenschaftswerte".into()));
+        assert_eq!(cell(1, "Status"), Data::String("Offen".into()));
+        assert_eq!(cell(1, "Maximale Länge"), Data::Float(20.0));
+        let failed_at = cell(1, "Zuerst fehlgeschlagen (Europe/Berlin)");
+        assert_eq!(failed_at.get_datetime().map(|at| at.to_ymd_hms_milli()), Some((2026, 3, 2, 11, 0, 0, 0)));
+        assert_eq!(cell(1, "HubSpot-Datensatz"), Data::String("=HYPERLINK(\"http://evil.example\")".into()));
+        assert_eq!(cell(1, "HubSpot-Link"), Data::String("https://app.hubspot.com/contacts/1001/record/0-1/1".into()));
+    }
+}
+
+both! {
+    /// Statuses, a filter, a language; errors without a record have a row of their own.
+    async fn selected(server) {
+        some_errors(server).await;
+        let count = |input: Value| async move { table(&exported(server, input).await).len() };
+        assert_eq!(count(json!({ "filter": { "categories": ["DUPLICATES"] } })).await, 1);
+        assert_eq!(count(json!({ "filter": { "affecting": { "system": "HUBSPOT", "recordId": "2" } } })).await, 2);
+        assert_eq!(count(json!({ "statuses": [] })).await, 4);
+        let resolved = table(&exported(server, json!({ "statuses": ["RESOLVED"], "locale": "DE" })).await);
+        assert_eq!(resolved.len(), 1);
+        let told = ["Status", "HubSpot-Datensatz-ID", "Behoben", "Versuche"].map(|heading| resolved[0][heading].as_str());
+        assert_eq!(told, ["Behoben", "", "2026-03-02T10:02:00Z", ""]);
+        let nothing = exported(server, json!({ "filter": { "codes": ["NONE"] } })).await;
+        assert!(table(&nothing).is_empty() && nothing.len() > 100, "headings alone");
+        assert_eq!(exported(server, json!({ "format": "NDJSON", "statuses": ["RESOLVED"] })).await, b"");
+    }
+}
+
+both! {
+    /// A view's export has what the view shows when it is downloaded.
+    async fn of_views(server) {
+        some_errors(server).await;
+        let company = json!({ "hubspotRecord": { "objectType": "company", "recordId": "7" }, "salesforceRecord": { "objectType": "Account" } });
+        server.record(json!([failure("7", 0, company)])).await;
+        let create = "mutation ($source: RecordViewSourceInput!) { createRecordView(input: { hubId: \"1001\", name: \"Contacts\", system: HUBSPOT, objectType: \"contact\", source: $source }) { recordView { id affectedRecordCount } userErrors { code } } }";
+        let view = server.data(&manager(), create, json!({ "source": { "filter": { "types": ["VALUE_TOO_LONG"] } } })).await["createRecordView"]["recordView"].take();
+        assert_eq!(view["affectedRecordCount"], 2);
+        let export = "mutation ($input: ExportRecordViewInput!) { exportRecordView(input: $input) { downloadUrl expiresAt fileName userErrors { code field message } } }";
+        let ask = |input: Value| async move { server.data(&reader(), export, json!({ "input": input })).await["exportRecordView"].take() };
+        let order = ask(json!({ "recordViewId": view["id"] })).await;
+        let rows = table(&download(server, &order).await.bytes().await.expect("a file"));
+        let ids: Vec<_> = rows.iter().map(|row| row["HubSpot record ID"].as_str()).collect();
+        assert_eq!(ids, ["1", "2"]);
+        let delete = "mutation ($id: ID!) { deleteRecordView(input: { recordViewId: $id }) { userErrors { code } } }";
+        server.data(&manager(), delete, json!({ "id": view["id"] })).await;
+        let gone = download(server, &order).await;
+        assert_eq!(gone.status(), 404);
+        let answer: Value = gone.json().await.expect("JSON");
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "NOT_FOUND");
+        let unknown = ask(json!({ "recordViewId": view["id"], "format": "XLSX" })).await;
+        assert_eq!((&unknown["downloadUrl"], &unknown["userErrors"][0]["code"], &unknown["userErrors"][0]["field"]), (&Value::Null, &json!("NOT_FOUND"), &json!(["input", "recordViewId"])));
+    }
+}
+
+both! {
+    /// An address is good for 10 minutes and for this export alone; a token is no ticket, and a ticket no token.
+    async fn tickets(server) {
+        some_errors(server).await;
+        let order = order(server, json!({})).await;
+        let url = order["downloadUrl"].as_str().expect("an address");
+        let refused = |url: String| async move {
+            let response = server.http.get(url).send().await.expect("an answer");
+            assert_eq!(response.status(), 401);
+            let answer: Value = response.json().await.expect("JSON");
+            assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+            answer["errors"][0]["message"].as_str().expect("a text").to_owned()
+        };
+        let address = format!("{}/v1/exports", server.url);
+        assert!(refused(address.clone()).await.contains("exportSyncErrors"));
+        assert!(refused(format!("{address}?ticket={}", reader())).await.contains("its signature does not match"));
+        assert!(refused(format!("{url}x")).await.contains("not valid"));
+        assert!(refused(format!("{address}?ticket={}", "x".repeat(7_000))).await.contains("it is too long"));
+        let ticket = url.split_once("ticket=").expect("a ticket").1;
+        assert_eq!(server.error_code(ticket, "{ portal { hubId } }", json!({})).await, "UNAUTHENTICATED");
+        server.pass(chrono::Duration::minutes(10));
+        assert!(refused(url.to_owned()).await.contains("it has expired"));
+    }
+}
+
+both! {
+    /// Who may not read exports nothing; a filter that makes the address too long is refused, and a bad one too.
+    async fn refused(server) {
+        assert_eq!(server.error_code(&engine(), EXPORT, json!({ "input": { "hubId": "1001" } })).await, "FORBIDDEN");
+        let other = server.data(&token(&["1002"], "sync-health:read"), EXPORT, json!({ "input": { "hubId": "1001" } })).await;
+        assert_eq!(other["exportSyncErrors"]["userErrors"][0]["code"], "NOT_FOUND");
+        let fields: Vec<String> = (0..100).map(|number| format!("{number}{}", "x".repeat(100))).collect();
+        let long = order(server, json!({ "filter": { "fields": fields } })).await;
+        assert_eq!((&long["userErrors"][0]["code"], &long["userErrors"][0]["field"]), (&json!("TOO_LONG"), &json!(["input", "filter"])));
+        let many: Vec<String> = (0..101).map(|number| number.to_string()).collect();
+        assert_eq!(server.error_code(&reader(), EXPORT, json!({ "input": { "filter": { "codes": many } } })).await, "BAD_USER_INPUT");
+    }
+}
