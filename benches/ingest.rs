@@ -7,6 +7,8 @@
 mod postgres;
 #[path = "support/process.rs"]
 mod process;
+#[path = "support/report.rs"]
+mod report;
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/mod.rs"]
@@ -20,6 +22,7 @@ use serde_json::{Value, json};
 
 use postgres::new_postgres_database;
 use process::{cpu_micros, resident_mb};
+use report::report;
 use server::{Server, sign};
 
 /// Causes that each portal has before the measurement.
@@ -113,7 +116,7 @@ fn expected(each: u32) -> (u64, u64, u64) {
 /// Sends each body to its portal, all at once.
 async fn send(server: &Server, bodies: Vec<String>) {
     let sending = bodies.into_iter().zip(1..).map(async |(body, portal)| {
-        let answer = server.report(portal, body).await;
+        let answer = report(server, portal, body).await;
         assert_eq!(answer["repeatedCount"], 0, "{answer:#}");
     });
     futures_util::future::join_all(sending).await;

@@ -13,6 +13,8 @@ mod postgres;
 mod process;
 #[path = "support/raw.rs"]
 mod raw;
+#[path = "support/report.rs"]
+mod report;
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/mod.rs"]

@@ -6,6 +6,8 @@ mod many;
 mod postgres;
 #[path = "support/process.rs"]
 mod process;
+#[path = "support/report.rs"]
+mod report;
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/mod.rs"]

@@ -3,6 +3,7 @@
 use chrono::{Duration, Utc};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend};
 
+use super::report::report;
 use super::server::Server;
 use super::support;
 
@@ -12,7 +13,7 @@ const RECORDS: u32 = 5;
 
 /// Fills portal 1 with so many errors.
 pub async fn fill(server: &Server, database_url: &str, errors: u32) {
-    report(server).await;
+    report_all(server).await;
     let db = Database::connect(database_url).await.expect("the database");
     let copies = errors / REPORTED - 1;
     if copies > 0 {
@@ -26,12 +27,12 @@ pub async fn fill(server: &Server, database_url: &str, errors: u32) {
     db.close().await.expect("a closed connection");
 }
 
-async fn report(server: &Server) {
+async fn report_all(server: &Server) {
     let start = Utc::now() - Duration::hours(1);
     let lines: String = (0..REPORTED * RECORDS)
         .map(|n| support::failure(n % REPORTED, n, 0, start).to_string() + "\n")
         .collect();
-    let answer = server.report(1, lines).await;
+    let answer = report(server, 1, lines).await;
     assert_eq!(answer["recordedCount"], REPORTED * RECORDS, "{answer:#}");
 }
 

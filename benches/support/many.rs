@@ -2,6 +2,7 @@
 
 use chrono::{Duration, Utc};
 
+use super::report::report;
 use super::server::Server;
 use super::support;
 
@@ -16,6 +17,6 @@ pub async fn fill(server: &Server, errors: u32, records: u32) {
         let lines: String = (first..all.min(first + AT_ONCE))
             .map(|n| support::failure(n % errors, n, 0, start).to_string() + "\n")
             .collect();
-        server.report(1, lines).await;
+        report(server, 1, lines).await;
     }
 }

@@ -3,7 +3,6 @@
 use std::process::{Child, Command, Stdio};
 
 use chrono::{Duration, Utc};
-use serde_json::Value;
 use sync_health::kernel::auth;
 
 /// What signs the tokens of the benches.
@@ -56,17 +55,6 @@ impl Server {
         };
         server.wait().await;
         server
-    }
-
-    /// Sends failures, an object a line, to a portal; answers what became of them.
-    pub async fn report(&self, portal: u32, lines: String) -> Value {
-        let url = format!("{}/v1/sync-failures?hubId={portal}", self.url);
-        let token = sign(portal, "sync-health:report");
-        let sent = self.http.post(url).bearer_auth(token).body(lines).send();
-        let answer = sent.await.expect("an answer").json().await;
-        let answer: Value = answer.expect("JSON");
-        assert_eq!(answer["refusedCount"], 0, "{answer:#}");
-        answer
     }
 
     /// The server's process.
