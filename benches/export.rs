@@ -31,7 +31,7 @@ const EXPORT: &str =
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     println!(
-        "| database | rows | errors | file | seconds | rows/s | server CPU, µs a row | file, MB | memory before, MB | at most, MB |\n|---|---|---|---|---|---|---|---|---|---|"
+        "| database | rows | errors | file | seconds | rows/s | server CPU, µs a row | file, MB | memory of its own before, MB | at most, MB | resident at most, MB |\n|---|---|---|---|---|---|---|---|---|---|---|"
     );
     for (errors, records) in SIZES {
         let url = new_postgres_database(&format!("export_{errors}_{records}")).await;
@@ -47,28 +47,38 @@ async fn measure(database: &str, url: &str, (errors, records): (u32, u32)) {
     for format in ["CSV", "NDJSON", "XLSX"] {
         // Started anew, so that what filling took is not counted.
         let server = Server::start(url).await;
-        let before = resident_mb(server.pid());
+        let before = own_mb(server.pid());
         let peak = watch(server.pid());
         let (cpu, begin) = (cpu_micros(server.pid()), Instant::now());
         let bytes = download(&server, format).await;
         let (seconds, rows) = (begin.elapsed().as_secs_f64(), f64::from(errors * records));
         let cpu = (cpu_micros(server.pid()) - cpu) / rows;
-        let at_most = peak.load(Ordering::Relaxed);
+        let [own, resident] = [0, 1].map(|place| peak[place].load(Ordering::Relaxed));
         println!(
-            "| {database} | {rows} | {errors} | {format} | {seconds:.1} | {:.0} | {cpu:.1} | {:.0} | {before:.0} | {at_most} |",
+            "| {database} | {rows} | {errors} | {format} | {seconds:.1} | {:.0} | {cpu:.1} | {:.0} | {before:.0} | {own} | {resident} |",
             rows / seconds,
             bytes as f64 / 1e6
         );
     }
 }
 
-/// Looks at a process's memory as long as somebody wants to know how much it was at most, in MB.
-fn watch(pid: u32) -> Arc<AtomicU64> {
-    let peak = Arc::new(AtomicU64::new(0));
+/// Memory of a process's own, in MB: without the pages of files that it maps, as SQLite does with the database.
+fn own_mb(pid: u32) -> f64 {
+    let process = procfs::process::Process::new(pid.try_into().expect("a process id"));
+    let status = process.and_then(|process| process.status());
+    let kilobytes = status.expect("a running process").rssanon;
+    kilobytes.expect("a Linux of today") as f64 * 1_024.0 / 1e6
+}
+
+/// Looks at a process's memory as long as somebody wants to know how much it was at most: of its own and resident, in MB.
+fn watch(pid: u32) -> Arc<[AtomicU64; 2]> {
+    let peak: Arc<[AtomicU64; 2]> = Arc::default();
     let seen = Arc::downgrade(&peak);
     tokio::spawn(async move {
         while let Some(peak) = seen.upgrade() {
-            peak.fetch_max(resident_mb(pid).round() as u64, Ordering::Relaxed);
+            for (peak, now) in peak.iter().zip([own_mb(pid), resident_mb(pid)]) {
+                peak.fetch_max(now.round() as u64, Ordering::Relaxed);
+            }
             drop(peak);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

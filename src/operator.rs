@@ -100,13 +100,15 @@ pub async fn doctor(database: &Database) -> Result<(), String> {
     }
 }
 
-/// Removes a portal, or says what would be removed.
+/// Removes a portal or a record, or says what would be removed.
 pub async fn forget(options: &Forget) -> Result<(), String> {
     let env = open_existing(&options.database).await?;
     let portal = options.portal;
-    let removed = upkeep::forget(&env, portal, options.yes)
-        .await
-        .map_err(text)?;
+    let removed = match &options.record {
+        Some(record) => upkeep::forget_record(&env, portal, record, options.yes).await,
+        None => upkeep::forget(&env, portal, options.yes).await,
+    };
+    let removed = removed.map_err(text)?;
     env.db.close().await.map_err(text)?;
     let removed = removed.ok_or_else(|| format!("there is no portal {portal}"))?;
     for (table, count) in removed.iter().filter(|(_, count)| *count > 0) {

@@ -7,7 +7,9 @@ mod serve;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use sync_health::classify::{System, canonical_object_type, canonical_record_id};
 use sync_health::kernel::config::MIN_SECRET_BYTES;
+use sync_health::sync_errors::report::RecordKey;
 
 pub use export::{Export, Format, Status};
 pub use import::Import;
@@ -39,7 +41,7 @@ pub enum Command {
     Backup(Backup),
     /// Recount counters and feed against the rows, and say what does not add up.
     Doctor(Database),
-    /// Remove a portal with all that belongs to it.
+    /// Remove a portal with all that belongs to it, or what is known of one record.
     Forget(Forget),
     /// Write what does not sync into a file: CSV, XLSX, or NDJSON that import takes.
     Export(Box<Export>),
@@ -120,6 +122,10 @@ pub struct Forget {
     /// The Hub ID of the portal.
     #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
     pub portal: i64,
+    /// Only this record, for example HUBSPOT:contact:501 or SALESFORCE:Contact:0035e000003GcMxAAK: its rows, and what
+    /// only it told of errors, resyncs and messages.
+    #[arg(long, value_name = "SYSTEM:TYPE:ID", value_parser = parse_record)]
+    pub record: Option<RecordKey>,
     #[command(flatten)]
     pub database: Database,
     /// Do it; without, it only says what would be removed.
@@ -153,6 +159,25 @@ pub struct Token {
     /// How long it is valid, for example 15m, 1h or 30d.
     #[arg(long, default_value = "1h", value_parser = parse_ttl)]
     pub ttl: chrono::Duration,
+}
+
+fn parse_record(text: &str) -> Result<RecordKey, String> {
+    let help = "system, object type and id, for example HUBSPOT:contact:501";
+    let mut parts = text.splitn(3, ':');
+    let mut part = || {
+        let part = parts.next().map(str::trim);
+        part.filter(|part| !part.is_empty()).ok_or(help)
+    };
+    let system = match part()?.to_ascii_uppercase().as_str() {
+        "HUBSPOT" => System::Hubspot,
+        "SALESFORCE" => System::Salesforce,
+        _ => return Err(help.to_owned()),
+    };
+    Ok(RecordKey {
+        system,
+        object_type: canonical_object_type(system, part()?),
+        id: canonical_record_id(system, part()?),
+    })
 }
 
 fn parse_ttl(text: &str) -> Result<chrono::Duration, String> {

@@ -26,6 +26,8 @@ use sink::Sink;
 
 /// Failures that are committed together.
 const BATCH: usize = 1_000;
+/// Long ones are committed before they are so many: what waits is in memory.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// A failure as it goes on, and as it was checked.
 type Failure = (Value, CheckedFailure);
@@ -46,6 +48,8 @@ struct Import<'a> {
     sink: Option<Sink>,
     /// Failures that are to be committed, with their lines.
     batch: Vec<(u64, Failure)>,
+    /// How long their texts are together.
+    batch_bytes: usize,
     summary: Summary,
     groups: Groups,
     bar: &'a ProgressBar,
@@ -70,6 +74,7 @@ pub async fn run(options: cli::Import) -> Result<(), String> {
     let mut import = Import {
         sink,
         batch: Vec::with_capacity(BATCH),
+        batch_bytes: 0,
         summary: Summary::default(),
         groups: Groups::default(),
         bar: &bar,
@@ -122,7 +127,7 @@ impl Import<'_> {
                 Ok(failure) => self.add(line, failure),
                 Err(why) => self.refuse(line, &why),
             }
-            if self.batch.len() == BATCH {
+            if self.batch.len() == BATCH || self.batch_bytes >= BATCH_BYTES {
                 self.commit().await?;
             }
         }
@@ -135,7 +140,12 @@ impl Import<'_> {
             *self.summary.by_type.entry(name).or_default() += 1;
         }
         match &self.sink {
-            Some(_) => self.batch.push((line, failure)),
+            Some(_) => {
+                let told = &failure.1.failure;
+                let raw = told.raw.as_ref().map_or(0, String::len);
+                self.batch_bytes += told.message.len() + raw;
+                self.batch.push((line, failure));
+            }
             None => self.groups.add(&failure.1),
         }
     }
@@ -147,6 +157,7 @@ impl Import<'_> {
 
     async fn commit(&mut self) -> Result<(), String> {
         let batch = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
         let Some(sink) = self.sink.as_mut().filter(|_| !batch.is_empty()) else {
             return Ok(());
         };

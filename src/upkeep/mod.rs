@@ -1,5 +1,5 @@
-//! What keeps a database in order: what is kept for a while only is swept ([`sweep`]), a portal is forgotten
-//! ([`forget`]), and a doctor recounts ([`examine`]).
+//! What keeps a database in order: what is kept for a while only is swept ([`sweep`]), a portal or a
+//! record is forgotten ([`forget`], [`forget_record`]), and a doctor recounts ([`examine`]).
 //!
 //! These are the only places that know the tables of all domains. Sweeping works in small steps, each in a transaction of
 //! its own, and reads what is due outside of it, so that writers wait for a moment only; any number of servers may do so
@@ -8,12 +8,14 @@
 mod doctor;
 mod erasure;
 mod feed;
+mod record;
 mod retention;
 
 use std::time::Duration;
 
 pub use doctor::{Finding, examine};
 pub use erasure::forget;
+pub use record::forget_record;
 
 use crate::kernel::clock::{MINUTE, Micros};
 use crate::kernel::config::RetentionConfig;

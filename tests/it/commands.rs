@@ -104,7 +104,7 @@ fn token_signs() {
 fn classify_explains() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("failures.ndjson");
-    let long = format!("{{\"message\":\"{}\"}}", "x".repeat(70_000));
+    let long = format!("{{\"message\":\"{}\"}}", "x".repeat(600_000));
     let lines = [
         r#"{"code":"STRING_TOO_LONG","message":"Title: data value too large: x (max length=40)","fields":["Title"],"salesforceRecord":{"objectType":"Contact"}}"#,
         "",
@@ -129,7 +129,7 @@ fn classify_explains() {
     }
     assert!(
         refused.contains("line 3: ")
-            && refused.contains("line 4: longer than 65536 bytes")
+            && refused.contains("line 4: longer than 524288 bytes")
             && refused.contains("2 lines were refused"),
         "{refused}"
     );

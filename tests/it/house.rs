@@ -62,7 +62,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "kernel",
         ],
     ),
-    ("src/upkeep/", &["upkeep", "portals", "classify", "kernel"]),
+    (
+        "src/upkeep/",
+        &["upkeep", "sync_errors", "portals", "classify", "kernel"],
+    ),
     ("src/demo/", &["demo", "classify", "kernel"]),
     (
         "src/server/",

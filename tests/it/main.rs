@@ -14,6 +14,7 @@ mod documents;
 mod engines;
 mod exports;
 mod feed;
+mod forgotten;
 mod grouping;
 mod guard;
 mod guides;

@@ -26,7 +26,7 @@ pub async fn count(url: &str, table: &str) -> i64 {
 }
 
 /// All tables that hold something of portals.
-async fn tables(url: &str) -> Vec<String> {
+pub async fn tables(url: &str) -> Vec<String> {
     let db = Database::connect(url).await.expect("the database");
     let sql = match url.starts_with("sqlite") {
         true => {

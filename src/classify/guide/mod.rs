@@ -126,7 +126,7 @@ impl Facts {
 }
 
 /// A value is quoted inside a sentence: its beginning says enough.
-fn shortened(value: &str) -> String {
+pub fn shortened(value: &str) -> String {
     const SHOWN_CHARACTERS: usize = 80;
     match cut(value, SHOWN_CHARACTERS) {
         whole if whole.len() == value.len() => whole.to_owned(),

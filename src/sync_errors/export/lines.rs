@@ -4,14 +4,12 @@
 use async_graphql::ID;
 
 use super::pages::{ExportedError, Row};
-use crate::classify::{Details, Record, RelatedRecord, System};
+use crate::classify::{Record, System};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 use crate::kernel::scalars::Instant;
-use crate::sync_errors::report::input::{
-    ExternalIdInput, RecordInput, RelatedRecordInput, SyncFailureInput,
-};
-use crate::sync_errors::report::{StoredFailure, check_failure};
+use crate::sync_errors::report::input::SyncFailureInput;
+use crate::sync_errors::report::{StoredFailure, check_failure, related, remade, side};
 use crate::sync_errors::tables::{affected_records, sync_errors};
 
 /// The lines of some rows. An error without a record has none: it is resolved, nothing fails.
@@ -28,7 +26,7 @@ pub(super) fn lines(rows: Vec<Row>) -> Result<Vec<u8>> {
 
 /// Of several ways to tell a failure, the first that leads to the same error again and is not too long.
 fn line(error: &ExportedError, record: &affected_records::Model) -> Result<Vec<u8>> {
-    let own = own_failure(error, record);
+    let own = remade((&error.row, &error.details), record);
     let latest = error.latest_failure.as_ref();
     let mut ways = Vec::new();
     if let Some(latest) = latest.filter(|failure| is_of(failure, record)) {
@@ -99,40 +97,6 @@ fn as_reported(failure: &StoredFailure, record: &affected_records::Model) -> Syn
     }
 }
 
-/// A failure made of what is known of the error and of this record.
-fn own_failure(error: &ExportedError, record: &affected_records::Model) -> SyncFailureInput {
-    let row = &error.row;
-    let names = error.details.field_names(row.system);
-    let existing = record.existing_record.as_deref();
-    let existing = existing.and_then(|text| serde_json::from_str(text).ok());
-    let field = |system| error.details.field(system).map(|field| field.name.clone());
-    SyncFailureInput {
-        report_id: None,
-        occurred_at: Some(Instant(record.last_seen_at)),
-        first_occurred_at: Some(Instant(record.first_seen_at)),
-        attempt_count: Some(record.attempt_count),
-        direction: row.direction,
-        system: Some(row.system),
-        code: row.code.clone(),
-        message: Some(record.message.clone()).filter(|text| !text.is_empty()),
-        fields: Some(names).filter(|names| !names.is_empty()),
-        raw: None,
-        hubspot_record: side(record, System::Hubspot),
-        salesforce_record: side(record, System::Salesforce),
-        blocking_record: match &error.details {
-            Details::Associations {
-                blocking_record, ..
-            } => blocking_record.clone().map(related),
-            _ => None,
-        },
-        existing_record: existing.map(related),
-        hubspot_property: field(System::Hubspot),
-        salesforce_field: field(System::Salesforce),
-        value: record.rejected_value.clone(),
-        category: row.overridden.then_some(row.category),
-    }
-}
-
 /// The failure of a record in the form of the latest one, for causes that only their wrapping tells apart.
 fn like_latest(
     own: &SyncFailureInput,
@@ -153,39 +117,4 @@ fn like_latest(
 fn inside_json(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted.trim_matches('"').to_owned()
-}
-
-fn side(record: &affected_records::Model, system: System) -> Option<RecordInput> {
-    let (object_type, id, name) = match system {
-        System::Hubspot => (
-            &record.hubspot_object_type,
-            &record.hubspot_record_id,
-            &record.hubspot_name,
-        ),
-        System::Salesforce => (
-            &record.salesforce_object_type,
-            &record.salesforce_record_id,
-            &record.salesforce_name,
-        ),
-    };
-    let input = RecordInput {
-        object_type: object_type.clone(),
-        record_id: id.clone().map(ID),
-        name: name.clone(),
-    };
-    let is_told = object_type.is_some() || id.is_some() || name.is_some();
-    is_told.then_some(input)
-}
-
-fn related(record: RelatedRecord) -> RelatedRecordInput {
-    RelatedRecordInput {
-        system: Some(record.system),
-        object_type: record.object_type,
-        record_id: record.record_id.map(ID),
-        external_id: record.external_id.map(|external| ExternalIdInput {
-            field: external.field,
-            value: external.value,
-        }),
-        name: record.name,
-    }
 }

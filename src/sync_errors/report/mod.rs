@@ -2,14 +2,16 @@
 //!
 //! Checked and classified first, without a lock; then applied inside a [`crate::portals::Change`] to the rows that
 //! they concern: loaded, moved by the rules of [`ledger`], written back with counters, trend and feed. [`attempts`] is
-//! the same for what engines answer to resync items.
+//! the same for what engines answer to resync items. [`erase`] is the way out.
 
 pub mod attempts;
 mod check;
+mod erase;
 mod failures;
 pub mod input;
 mod ledger;
 pub mod ndjson;
+mod remade;
 mod rows;
 mod successes;
 mod write;
@@ -23,7 +25,9 @@ use crate::classify::{
 use crate::kernel::clock::Micros;
 
 pub use check::{check_attempt, check_failure, check_success};
+pub use erase::{Erased, RecordKey, erase};
 pub use failures::{FailureAnswer, report_failures};
+pub(super) use remade::{related, remade, side};
 pub use successes::{SuccessAnswer, report_successes};
 
 /// A failure that was checked and classified.

@@ -13,6 +13,9 @@ use crate::kernel::limits;
 use crate::kernel::scalars::enum_name;
 use crate::kernel::user_error::UserError;
 
+/// Long lines are committed before they are a thousand: what waits is in memory.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+
 /// The answer: the keys of `ReportSyncFailuresPayload`, `line` for `elementIndex`, and no results.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,6 +52,8 @@ pub struct NdjsonReport {
     is_overlong: bool,
     line: u64,
     batch: Vec<CheckedFailure>,
+    /// How long its lines are together.
+    batch_bytes: usize,
     /// The batch before, on its way; answers how many failures it recorded and repeated.
     committing: Option<JoinHandle<Result<(u64, u64)>>>,
     answer: NdjsonAnswer,
@@ -64,6 +69,7 @@ impl NdjsonReport {
             is_overlong: false,
             line: 0,
             batch: Vec::new(),
+            batch_bytes: 0,
             committing: None,
             answer: NdjsonAnswer::default(),
         }
@@ -119,11 +125,14 @@ impl NdjsonReport {
         match serde_json::from_slice::<SyncFailureInput>(line) {
             Err(error) => self.refuse(None, "INVALID", json_error(&error)),
             Ok(input) => match check_failure(input, self.env.clock.now()) {
-                Ok(checked) => self.batch.push(checked),
+                Ok(checked) => {
+                    self.batch.push(checked);
+                    self.batch_bytes += line.len();
+                }
                 Err(errors) => self.refuse_all(errors),
             },
         }
-        if self.batch.len() >= limits::REPORT_ELEMENTS.value {
+        if self.batch.len() >= limits::REPORT_ELEMENTS.value || self.batch_bytes >= BATCH_BYTES {
             self.commit().await?;
         }
         Ok(())
@@ -158,6 +167,7 @@ impl NdjsonReport {
     async fn commit(&mut self) -> Result<()> {
         self.committed().await?;
         let batch = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
         if !batch.is_empty() {
             let (env, scope) = (self.env.clone(), self.scope.clone());
             self.committing = Some(tokio::spawn(

@@ -66,6 +66,11 @@ pub(super) fn set_latest_facts(row: &mut sync_errors::Model, cause: &Cause) {
     row.cause_code.clone_from(&cause.cause_code);
     row.cause_message.clone_from(&cause.cause_message);
     row.transient = cause.transient;
+    set_search_text(row);
+}
+
+/// What an error is found by.
+pub(super) fn set_search_text(row: &mut sync_errors::Model) {
     let fields = row.fields.replace('|', " ");
     let objects = [
         row.hubspot_object_type.as_deref(),

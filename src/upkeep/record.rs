@@ -1,0 +1,198 @@
+//! Erasure: one record, wherever something of it is kept.
+
+use minijinja::HtmlEscape;
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
+use uuid::Uuid;
+
+use crate::classify::guide::shortened;
+use crate::classify::{System, canonical_record_id};
+use crate::kernel::auth::{Report, Scope};
+use crate::kernel::env::Env;
+use crate::kernel::error::Result;
+use crate::portals::Change;
+use crate::sync_errors::filter;
+use crate::sync_errors::report::{Erased, RecordKey, erase};
+
+/// Removes what is known of a record of a portal in one change: its rows and what only it told of errors, what waits to be
+/// tried again or told, and views of it alone. Answers how much of what, or `None` when there is no such portal. Unless
+/// it `is_meant`, nothing is removed after all.
+pub async fn forget_record(
+    env: &Env,
+    hub_id: i64,
+    key: &RecordKey,
+    is_meant: bool,
+) -> Result<Option<Vec<(&'static str, u64)>>> {
+    let scope = Scope::<Report>::of_server(hub_id);
+    let Some(mut change) = Change::begin(env, &scope).await? else {
+        return Ok(None);
+    };
+    // First: who tells news holds its row.
+    let lock = "UPDATE notification_settings SET version = version WHERE hub_id = $1";
+    execute(&change, lock, &[]).await?;
+    let erased = erase(&mut change, key).await?;
+    let removed = vec![
+        ("rows of affected records", erased.rows.len() as u64),
+        ("errors that showed something of it", erased.errors),
+        ("other records that named it", erased.mentions),
+        ("items of resyncs", forget_items(&change, key).await?),
+        (
+            "calls to engines under way",
+            forget_pushes(&change, key).await?,
+        ),
+        ("messages that wait", forget_texts(&change, &erased).await?),
+        ("views of it", forget_views(&change, key).await?),
+    ];
+    if is_meant {
+        change.ring();
+        change.commit().await?;
+    }
+    Ok(Some(removed))
+}
+
+/// Runs a statement whose first value is the portal.
+async fn execute(change: &Change, sql: &str, values: &[Value]) -> Result<u64> {
+    let statement = of_portal(change, sql, values);
+    Ok(change
+        .transaction()
+        .execute_raw(statement)
+        .await?
+        .rows_affected())
+}
+
+fn of_portal(change: &Change, sql: &str, values: &[Value]) -> Statement {
+    let all = [change.hub_id().into()]
+        .into_iter()
+        .chain(values.iter().cloned());
+    Statement::from_sql_and_values(change.transaction().get_database_backend(), sql, all)
+}
+
+async fn rows<M: FromQueryResult>(change: &Change, sql: &str) -> Result<Vec<M>> {
+    let found = change
+        .transaction()
+        .query_all_raw(of_portal(change, sql, &[]))
+        .await?;
+    let row = |row| M::from_query_result(row, "");
+    Ok(found
+        .iter()
+        .map(row)
+        .collect::<std::result::Result<_, _>>()?)
+}
+
+/// Items that are settled go; those that are not are counted by their batches, and forget which records they are about.
+async fn forget_items(change: &Change, key: &RecordKey) -> Result<u64> {
+    let mut values = vec![key.id.clone().into()];
+    let is_theirs = match key.system {
+        // Its ids are unique per type only; a type that was not told fits all.
+        System::Hubspot => {
+            values.push(key.object_type.clone().into());
+            "hubspot_record_id = $2 AND (hubspot_object_type IS NULL OR hubspot_object_type = $3)"
+        }
+        System::Salesforce => "salesforce_record_id = $2",
+    };
+    let settled = format!(
+        "DELETE FROM resync_items WHERE hub_id = $1 AND {is_theirs} AND settled_at IS NOT NULL"
+    );
+    let others = format!(
+        "UPDATE resync_items SET hubspot_record_id = NULL, salesforce_record_id = NULL WHERE hub_id = $1 AND {is_theirs}"
+    );
+    let settled = execute(change, &settled, &values).await?;
+    Ok(settled + execute(change, &others, &values).await?)
+}
+
+/// A call that names the record is not repeated; its items go back when their lease ends.
+async fn forget_pushes(change: &Change, key: &RecordKey) -> Result<u64> {
+    let sql = "UPDATE resync_pushes SET message_id = NULL, body = NULL, item_ids = NULL, attempt_count = 0 WHERE hub_id = $1 AND body LIKE $2";
+    execute(change, sql, &[format!("%\"{}\"%", key.id).into()]).await
+}
+
+#[derive(FromQueryResult)]
+struct Message {
+    id: Uuid,
+    mail_text: Option<String>,
+    mail_html: Option<String>,
+    webhook_body: Option<String>,
+}
+
+/// Messages that are not delivered yet do not tell of the record any more: guides name it and quote its values, nothing
+/// else does.
+async fn forget_texts(change: &Change, erased: &Erased) -> Result<u64> {
+    let forms = forms(erased);
+    let sql = "SELECT id, mail_text, mail_html, webhook_body FROM notifications \
+        WHERE hub_id = $1 AND (mail_text IS NOT NULL OR webhook_body IS NOT NULL)";
+    let mut count = 0;
+    for message in rows::<Message>(change, sql).await? {
+        let texts = [
+            &message.mail_text,
+            &message.mail_html,
+            &message.webhook_body,
+        ];
+        let scrubbed = texts.map(|text| {
+            let scrub =
+                |text: String, (form, instead): &(String, String)| text.replace(form, instead);
+            let text = text.clone()?;
+            Some(forms.iter().fold(text, scrub))
+        });
+        if scrubbed.iter().ne(texts) {
+            let sql = "UPDATE notifications SET mail_text = $3, mail_html = $4, webhook_body = $5 WHERE hub_id = $1 AND id = $2";
+            let mut values = vec![message.id.into()];
+            values.extend(scrubbed.into_iter().map(Value::from));
+            count += execute(change, sql, &values).await?;
+        }
+    }
+    Ok(count)
+}
+
+/// Values and names as texts have them, plain, in HTML and in JSON, and what stands instead.
+fn forms(erased: &Erased) -> Vec<(String, String)> {
+    const QUOTES: [(&str, &str); 2] = [("\"", "\""), ("„", "“")];
+    let values = erased.values.iter();
+    let mut told: Vec<(&str, String, &str)> = Vec::new();
+    for value in values.flat_map(|value| [value.clone(), shortened(value)]) {
+        told.extend(QUOTES.map(|(open, close)| (open, value.clone(), close)));
+    }
+    // A name stands alone between words.
+    for name in &erased.names {
+        for open in [" ", "("] {
+            told.extend([" ", ")", ".", ",", ":"].map(|close| (open, name.clone(), close)));
+        }
+    }
+    let in_html = |text: &str| HtmlEscape(text).to_string();
+    let in_json = |text: &str| {
+        let json = serde_json::Value::from(text).to_string();
+        json[1..json.len() - 1].to_owned()
+    };
+    let mut forms = Vec::new();
+    for (open, text, close) in told {
+        let (form, instead) = (format!("{open}{text}{close}"), format!("{open}…{close}"));
+        forms.push((in_html(&form), in_html(&instead)));
+        forms.push((in_json(&form), in_json(&instead)));
+        forms.push((form, instead));
+    }
+    forms
+}
+
+#[derive(FromQueryResult)]
+struct View {
+    id: Uuid,
+    filter: Option<String>,
+}
+
+/// A view of what affects the record alone shows nothing any more.
+async fn forget_views(change: &Change, key: &RecordKey) -> Result<u64> {
+    let mut count = 0;
+    let sql = "SELECT id, filter FROM record_views WHERE hub_id = $1 AND filter IS NOT NULL";
+    for view in rows::<View>(change, sql).await? {
+        let filter = filter::read(view.filter.as_deref().unwrap_or("{}"))?;
+        let affecting = filter.affecting.map(|affecting| {
+            (
+                affecting.system,
+                canonical_record_id(affecting.system, affecting.record_id.as_str()),
+            )
+        });
+        if affecting == Some((key.system, key.id.clone())) {
+            let sql = "DELETE FROM record_views WHERE hub_id = $1 AND id = $2";
+            count += execute(change, sql, &[view.id.into()]).await?;
+        }
+    }
+    Ok(count)
+}
