@@ -1,15 +1,16 @@
 //! The two databases behind one face: pools, a consistent snapshot for reading, a transaction for writing.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use migration::{Migrator, MigratorTrait};
+use migration::{Migrator, MigratorTrait, SchemaManager};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, FromQueryResult, SqliteTransactionMode, Statement, StatementBuilder, TransactionOptions,
-    TransactionTrait,
+    DbErr, FromQueryResult, QueryResult, SqliteTransactionMode, Statement, StatementBuilder,
+    TransactionOptions, TransactionTrait,
 };
 use tokio::sync::Mutex;
 use tracing::Instrument;
@@ -104,20 +105,39 @@ impl Db {
                 [MIGRATION_LOCK.into()],
             ))
             .await?;
-            Migrator::up(&self.write, None).await?;
+            self.migrate_alone().await?;
             lock.commit().await?;
         } else {
+            self.migrate_alone().await?;
+        }
+        Ok(())
+    }
+
+    /// Nothing to do where all is there, also when a later version added more: the two run side by side.
+    async fn migrate_alone(&self) -> Result<()> {
+        if !self.is_ready().await? {
             Migrator::up(&self.write, None).await?;
         }
         Ok(())
     }
 
-    /// Whether it answers and its tables are up to date.
+    /// Whether it answers, and has all that this version's migrations made; it may have more.
     pub async fn is_ready(&self) -> Result<bool> {
-        match Migrator::get_pending_migrations(&self.write).await {
-            Ok(pending) => Ok(pending.is_empty()),
-            Err(error) => Err(error.into()),
+        if !SchemaManager::new(&self.write)
+            .has_table("seaql_migrations")
+            .await?
+        {
+            return Ok(false);
         }
+        let sql = "SELECT version FROM seaql_migrations";
+        let applied = Statement::from_string(self.backend(), sql);
+        let applied = self.write.query_all_raw(applied).await?;
+        let version = |row: &QueryResult| row.try_get::<String>("", "version");
+        let applied: HashSet<String> = applied.iter().map(version).collect::<Result<_, DbErr>>()?;
+        let migrations = Migrator::migrations();
+        Ok(migrations
+            .iter()
+            .all(|migration| applied.contains(migration.name())))
     }
 
     /// A snapshot for one request; nothing happens before its first statement.

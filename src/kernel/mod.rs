@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod bulk;
 pub mod call;
 pub mod clock;
+pub mod columns;
 pub mod config;
 pub mod connection;
 pub mod db;

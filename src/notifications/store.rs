@@ -1,6 +1,6 @@
 //! The SQL of settings, messages and deliveries.
 
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, LockType, Order, Query, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait, LockType, Order, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
     QueryFilter, QuerySelect, Statement,
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::kernel::auth::{Right, Scope};
 use crate::kernel::bulk;
 use crate::kernel::clock::Micros;
+use crate::kernel::columns::{columns, columns_of, names_of};
 use crate::kernel::db::Snapshot;
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
@@ -25,7 +26,7 @@ pub(super) async fn settings<R: Right>(
     use notification_settings::Column;
     let mut select = Query::select();
     select
-        .column(Asterisk)
+        .columns(columns::<notification_settings::Entity>())
         .from(notification_settings::Entity)
         .and_where(Expr::col(Column::HubId).eq(scope.hub_id()));
     let stored = snapshot.one(&select).await?;
@@ -155,7 +156,7 @@ fn with_messages(select: &mut SelectStatement) {
         .equals((Entity, Column::HubId))
         .and(message(notifications::Column::Id).equals((Entity, Column::NotificationId)));
     select
-        .column((Entity, Asterisk))
+        .columns(columns_of::<Entity>())
         .column((notifications::Entity, notifications::Column::Subject))
         .column((notifications::Entity, notifications::Column::CreatedAt))
         .inner_join(notifications::Entity, same);
@@ -210,8 +211,9 @@ pub(super) async fn due(
         true => String::new(),
         false => format!("AND d.hub_id NOT IN ({})", busy.join(", ")),
     };
+    let columns = names_of::<notification_deliveries::Entity>("due");
     let sql = format!(
-        "SELECT * FROM (SELECT d.*, ROW_NUMBER() OVER (PARTITION BY d.hub_id ORDER BY d.next_at) AS place \
+        "SELECT {columns} FROM (SELECT d.*, ROW_NUMBER() OVER (PARTITION BY d.hub_id ORDER BY d.next_at) AS place \
          FROM notification_deliveries AS d WHERE d.status = 0 AND d.next_at <= $1 {others}) AS due \
          WHERE place <= {of_portal} ORDER BY place, next_at LIMIT {most}"
     );
@@ -295,7 +297,7 @@ pub(super) async fn message<R: Right>(
     use notifications::Column;
     let mut select = Query::select();
     select
-        .column(Asterisk)
+        .columns(columns::<notifications::Entity>())
         .from(notifications::Entity)
         .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
         .and_where(Expr::col(Column::Id).eq(id));

@@ -10,6 +10,7 @@ use crate::classify::SyncErrorCategory;
 use crate::kernel::auth::{Portals, Right, Scope, Viewer};
 use crate::kernel::bulk;
 use crate::kernel::call::Call;
+use crate::kernel::columns::{columns, columns_of};
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
@@ -158,7 +159,7 @@ pub(super) async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc
     }
     let mut select = Query::select();
     select
-        .column((portals::Entity, sea_orm::sea_query::Asterisk))
+        .columns(columns_of::<portals::Entity>())
         .column((feed_heads::Entity, feed_heads::Column::Epoch))
         .column((feed_heads::Entity, feed_heads::Column::Sequence))
         .column((feed_heads::Entity, feed_heads::Column::SweptSequence))
@@ -334,7 +335,7 @@ pub(super) async fn changes<R: Right>(
     page: &Page,
 ) -> Result<Vec<portal_changes::Model>> {
     let mut select = changes_of(scope);
-    select.column(sea_orm::sea_query::Asterisk);
+    select.columns(columns::<portal_changes::Entity>());
     if let Some(after) = page.after {
         select.and_where(Expr::col(portal_changes::Column::Id).lt(after.id));
     }
@@ -357,7 +358,7 @@ pub(super) async fn change<R: Right>(
 ) -> Result<Option<portal_changes::Model>> {
     let mut select = changes_of(scope);
     select
-        .column(sea_orm::sea_query::Asterisk)
+        .columns(columns::<portal_changes::Entity>())
         .and_where(Expr::col(portal_changes::Column::Id).eq(id));
     call.snapshot.one(&select).await
 }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Asterisk, Query};
+use sea_orm::sea_query::Query;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::classify::Record;
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::clock::Micros;
+use crate::kernel::columns::columns;
 use crate::kernel::db::Snapshot;
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
@@ -72,7 +73,7 @@ pub(super) async fn records(
     let keys = Keys::uuids(ids.iter().copied());
     let own = (Column::HubId, scope.hub_id());
     let select = Query::select()
-        .column(Asterisk)
+        .columns(columns::<resync_items::Entity>())
         .from(resync_items::Entity)
         .and_where(keys.hold_in_portal(snapshot.backend(), own, Column::Id))
         .to_owned();

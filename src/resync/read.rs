@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Order, Query, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 use uuid::Uuid;
 
 use crate::kernel::auth::{Read, Right, Scope};
 use crate::kernel::clock::Micros;
+use crate::kernel::columns::columns;
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
@@ -24,7 +25,7 @@ pub(super) async fn batch<R: Right>(
     use resync_batches::Column;
     let mut select = batches_of(scope);
     select
-        .column(Asterisk)
+        .columns(columns::<resync_batches::Entity>())
         .and_where(Expr::col(Column::Id).eq(id));
     snapshot.one(&select).await
 }
@@ -77,7 +78,7 @@ pub(super) async fn batches_page(
         select.and_where(Expr::col(Column::Id).lt(cursor.id));
     }
     select
-        .column(Asterisk)
+        .columns(columns::<resync_batches::Entity>())
         .order_by(Column::Id, Order::Desc)
         .limit(page.fetch_count());
     snapshot.all(&select).await
@@ -104,7 +105,7 @@ pub(super) async fn results_page(
         select.and_where(Expr::col(Column::ErrorId).gt(cursor.id));
     }
     select
-        .column(Asterisk)
+        .columns(columns::<resync_results::Entity>())
         .order_by(Column::ErrorId, Order::Asc)
         .limit(page.fetch_count());
     snapshot.all(&select).await
@@ -118,7 +119,7 @@ pub(super) async fn result(
 ) -> Result<Option<resync_results::Model>> {
     let mut select = results(scope, batch_id);
     select
-        .column(Asterisk)
+        .columns(columns::<resync_results::Entity>())
         .and_where(Expr::col(resync_results::Column::ErrorId).eq(error_id));
     snapshot.one(&select).await
 }
@@ -144,7 +145,7 @@ pub(super) async fn of_errors(
     let keys = Keys::uuids(error_ids.iter().copied());
     let own = (Column::HubId, scope.hub_id());
     let select = Query::select()
-        .column(Asterisk)
+        .columns(columns::<resync_results::Entity>())
         .from(resync_results::Entity)
         .and_where(keys.hold_in_portal(snapshot.backend(), own, Column::ErrorId))
         .and_where(
@@ -169,7 +170,7 @@ pub(super) async fn of_errors(
 pub(super) async fn has_claimed(snapshot: &Snapshot, scope: &Scope<Read>) -> Result<bool> {
     use resync_batches::Column;
     let select = Query::select()
-        .column(Asterisk)
+        .columns(columns::<resync_batches::Entity>())
         .from(resync_batches::Entity)
         .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
         .and_where(Expr::col(Column::Id).eq(AUTOMATIC))
@@ -184,7 +185,7 @@ pub(super) async fn push(
     scope: &Scope<Read>,
 ) -> Result<Option<resync_pushes::Model>> {
     let select = Query::select()
-        .column(Asterisk)
+        .columns(columns::<resync_pushes::Entity>())
         .from(resync_pushes::Entity)
         .and_where(Expr::col(resync_pushes::Column::HubId).eq(scope.hub_id()))
         .to_owned();

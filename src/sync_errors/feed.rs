@@ -6,6 +6,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr, Order, Query, SelectStatemen
 use crate::classify::{System, canonical_object_type};
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
+use crate::kernel::columns::columns_of;
 use crate::kernel::connection::{Connection, wants_total};
 use crate::kernel::error::Result;
 use crate::kernel::limits;
@@ -59,7 +60,7 @@ pub async fn connection(
         before: None,
     };
     let mut select = selected(&portal.scope, &kinds, &filter);
-    select.column((sync_error_events::Entity, sea_orm::sea_query::Asterisk));
+    select.columns(columns_of::<sync_error_events::Entity>());
     if let Some(sequence) = after {
         select.and_where(
             Expr::col((
@@ -262,7 +263,7 @@ pub(super) async fn find(
 ) -> Result<Option<sync_error_events::Model>> {
     let mut select = selected(scope, &[], &SyncErrorEventFilter::default());
     select
-        .column((sync_error_events::Entity, sea_orm::sea_query::Asterisk))
+        .columns(columns_of::<sync_error_events::Entity>())
         .and_where(
             Expr::col((
                 sync_error_events::Entity,

@@ -1,13 +1,14 @@
 //! Lists of sync errors: filter, order, keyset, count.
 
 use async_graphql::Context;
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Order, Query, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{EntityTrait, IdenStatic, IntoSimpleExpr, Iterable};
 use uuid::Uuid;
 
 use crate::classify::SyncErrorCategory;
 use crate::kernel::auth::{Right, Scope};
 use crate::kernel::call::Call;
+use crate::kernel::columns::columns;
 use crate::kernel::connection::{Connection, wants_total};
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
@@ -280,12 +281,13 @@ pub(super) async fn find_in<R: Right>(
     ids: &[Uuid],
 ) -> Result<Vec<sync_errors::Model>> {
     let mut select = Query::select();
-    select.column(Asterisk).from(sync_errors::Entity).and_where(
-        Keys::uuids(ids.iter().copied()).hold_in_portal(
+    select
+        .columns(columns::<sync_errors::Entity>())
+        .from(sync_errors::Entity)
+        .and_where(Keys::uuids(ids.iter().copied()).hold_in_portal(
             snapshot.backend(),
             (sync_errors::Column::HubId, scope.hub_id()),
             sync_errors::Column::Id,
-        ),
-    );
+        ));
     snapshot.all(&select).await
 }

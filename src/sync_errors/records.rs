@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::Lookahead;
-use sea_orm::sea_query::{
-    Asterisk, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement, Value,
-};
+use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement, Value};
 use sea_orm::{DbBackend, Statement};
 use uuid::Uuid;
 
 use crate::kernel::auth::{Read, Right, Scope};
 use crate::kernel::call::Call;
+use crate::kernel::columns::columns;
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
@@ -205,7 +204,7 @@ pub(super) async fn find(
 ) -> Result<Option<affected_records::Model>> {
     let mut select = of_error(scope, error, None);
     select
-        .column(Asterisk)
+        .columns(columns::<affected_records::Entity>())
         .and_where(Expr::col(affected_records::Column::Id).eq(id));
     call.snapshot.one(&select).await
 }
@@ -218,7 +217,7 @@ pub(super) async fn latest_failures<R: Right>(
 ) -> Result<Vec<(Uuid, String)>> {
     let mut select = Query::select();
     select
-        .column(Asterisk)
+        .columns(columns::<latest_failures::Entity>())
         .from(latest_failures::Entity)
         .and_where(Keys::uuids(errors.iter().copied()).hold_in_portal(
             snapshot.backend(),

@@ -3,19 +3,20 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Order, Query, Value};
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, Value};
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, StatementBuilder};
 use uuid::Uuid;
 
 use crate::classify::Record;
 use crate::kernel::auth::{Right, Scope};
+use crate::kernel::columns::columns;
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::portals::Change;
 use crate::sync_errors::SyncErrorStatus;
 use crate::sync_errors::api::SyncErrorFilter;
-use crate::sync_errors::list;
+use crate::sync_errors::list::{self, shown_columns};
 use crate::sync_errors::tables::{affected_records, sync_errors};
 
 /// An affected record to be tried again.
@@ -129,10 +130,13 @@ pub async fn records(
     let (hub_id, limit) = (Value::from(change.hub_id()), Value::from(limit as i64));
     let statement = match backend {
         DbBackend::Postgres => {
-            let sql = "SELECT r.* FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[]) WITH ORDINALITY AS s (error_id, after, until, place) \
-                CROSS JOIN LATERAL (SELECT * FROM affected_records WHERE hub_id = $4 AND error_id = s.error_id \
+            let columns = shown_columns::<affected_records::Entity>("records");
+            let sql = format!(
+                "SELECT r.* FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[]) WITH ORDINALITY AS s (error_id, after, until, place) \
+                CROSS JOIN LATERAL (SELECT {columns} FROM affected_records AS records WHERE hub_id = $4 AND error_id = s.error_id \
                 AND id > s.after AND id <= s.until AND cleared_at IS NULL ORDER BY id LIMIT $5) AS r \
-                ORDER BY s.place, r.id LIMIT $5";
+                ORDER BY s.place, r.id LIMIT $5"
+            );
             let keys = |key: fn(&Stretch) -> Uuid| {
                 let keys = stretches.iter().map(|stretch| Value::from(key(stretch)));
                 let of_uuid = sea_orm::sea_query::ArrayType::Uuid;
@@ -148,9 +152,10 @@ pub async fn records(
             Statement::from_sql_and_values(backend, sql, values)
         }
         _ => {
+            let columns = shown_columns::<affected_records::Entity>("r");
             let marks = vec!["(?, ?, ?, ?)"; stretches.len()].join(", ");
             let sql = format!(
-                "WITH s (place, error_id, after, until) AS (VALUES {marks}) SELECT r.* FROM s JOIN affected_records AS r \
+                "WITH s (place, error_id, after, until) AS (VALUES {marks}) SELECT {columns} FROM s JOIN affected_records AS r \
                 ON r.hub_id = ? AND r.error_id = s.error_id AND r.id IN (SELECT id FROM affected_records WHERE hub_id = ? \
                 AND error_id = s.error_id AND id > s.after AND id <= s.until AND cleared_at IS NULL ORDER BY id LIMIT ?) \
                 ORDER BY s.place, r.id LIMIT ?"
@@ -183,7 +188,7 @@ pub async fn still_affected(
     let errors = Keys::uuids(records.iter().map(|(error, _)| *error));
     let ids = Keys::uuids(records.iter().map(|(_, record)| *record));
     let select = Query::select()
-        .column(Asterisk)
+        .columns(columns::<affected_records::Entity>())
         .from(affected_records::Entity)
         .and_where(errors.hold_in_portal(
             backend,

@@ -1,7 +1,7 @@
 //! Saved views: the records of one object type that are affected now, of one error or of all errors that match a filter.
 
 use sea_orm::sea_query::{
-    Alias, Asterisk, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement, UnionType,
+    Alias, Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement, UnionType,
 };
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter};
 use uuid::Uuid;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::classify::{System, canonical_object_type};
 use crate::kernel::auth::{Manage, Read, Scope};
 use crate::kernel::bulk;
+use crate::kernel::columns::columns;
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
@@ -41,7 +42,7 @@ pub(super) async fn page(
         select.and_where(Expr::col(record_views::Column::Id).lt(cursor.id));
     }
     select
-        .column(Asterisk)
+        .columns(columns::<record_views::Entity>())
         .order_by(record_views::Column::Id, Order::Desc)
         .limit(page.fetch_count());
     snapshot.all(&select).await
@@ -55,7 +56,7 @@ pub(super) async fn find(
 ) -> Result<Option<record_views::Model>> {
     let mut select = views(scope);
     select
-        .column(Asterisk)
+        .columns(columns::<record_views::Entity>())
         .and_where(Expr::col(record_views::Column::Id).eq(id));
     snapshot.one(&select).await
 }

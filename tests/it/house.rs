@@ -185,3 +185,14 @@ fn migrations_only_expand() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// A later version adds columns while this one runs: a prepared statement with `*` fails then.
+#[test]
+fn columns_are_named() {
+    let sources = files("src");
+    let wrong = sources
+        .iter()
+        .filter(|(_, text)| text.contains("Asterisk") || text.contains("SELECT *"));
+    let wrong: Vec<_> = wrong.map(|(file, _)| file).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

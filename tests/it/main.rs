@@ -51,6 +51,7 @@ mod throttle;
 mod trend;
 mod turns;
 mod units;
+mod upgrades;
 mod upkeep;
 mod variables;
 mod views;

@@ -49,7 +49,7 @@ pub async fn tables(url: &str) -> Vec<String> {
 const EVENTS: &str = "query ($after: String) { portal { eventCursor syncErrorEvents(after: $after) { nodes { cursor kind } } } }";
 
 /// Leaves something in every table: errors that are open, resolved and retried, calls, notifications.
-async fn fill(server: &Server, url: &str) {
+pub async fn fill(server: &Server, url: &str) {
     server
         .data(
             &manager(),

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use async_graphql::{Context, ID, Object, OutputType};
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Order, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
 
 use super::Portal;
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
+use crate::kernel::columns::columns;
 use crate::kernel::connection::{Connection, wants_total};
 use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
@@ -43,7 +44,7 @@ pub(super) async fn list(
     let of_portal = Expr::col(Column::HubId).eq(portal.scope.hub_id());
     let mut select = Query::select();
     select
-        .column(Asterisk)
+        .columns(columns::<portal_events::Entity>())
         .from(portal_events::Entity)
         .and_where(of_portal.clone());
     let total = match wants_total(&ctx.look_ahead()) {
@@ -82,7 +83,7 @@ impl PortalEvent {
         };
         let mut select = Query::select();
         select
-            .column(Asterisk)
+            .columns(columns::<portal_events::Entity>())
             .from(portal_events::Entity)
             .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
             .and_where(Expr::col(Column::Sequence).eq(sequence));

@@ -10,6 +10,7 @@ use sea_orm::{
 
 use crate::kernel::bulk;
 use crate::kernel::clock::{DAY, Micros};
+use crate::kernel::columns::columns_of;
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
@@ -177,7 +178,7 @@ fn select(backend: DbBackend, hub_ids: &[i64], now: Micros) -> SelectStatement {
         .and_where(Expr::col(api_reservations::Column::ExpiresAt).gt(now))
         .to_owned();
     Query::select()
-        .column((quotas::Entity, sea_orm::sea_query::Asterisk))
+        .columns(columns_of::<quotas::Entity>())
         .expr_as(Expr::SubQuery(None, Box::new(used.into())), "used")
         .expr_as(
             Expr::SubQuery(None, Box::new(since_reading.into())),

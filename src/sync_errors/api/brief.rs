@@ -1,7 +1,7 @@
 //! An error in a few words, for who tells of it outside of GraphQL.
 
 use async_graphql::ID;
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Order, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -9,6 +9,7 @@ use super::error::{error_id, title_of};
 use super::guide::Place;
 use crate::classify::{Details, SyncErrorCategory, SyncErrorType};
 use crate::kernel::auth::{Right, Scope};
+use crate::kernel::columns::columns;
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::scalars::Url;
@@ -93,7 +94,7 @@ pub async fn worst<R: Right>(
     use sync_errors::Column;
     let mut select = Query::select();
     select
-        .column(Asterisk)
+        .columns(columns::<sync_errors::Entity>())
         .from(sync_errors::Entity)
         .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
         // Literal, so that PostgreSQL can prove that the partial index holds all of it.

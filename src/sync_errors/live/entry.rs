@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Order, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
 use uuid::Uuid;
 
 use crate::classify::{System, canonical_object_type};
 use crate::kernel::auth::{Read, Scope};
+use crate::kernel::columns::columns;
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::text::fold;
@@ -34,7 +35,7 @@ pub(super) async fn entries(
     use sync_error_events::Column;
     let mut select = Query::select();
     select
-        .column(Asterisk)
+        .columns(columns::<sync_error_events::Entity>())
         .from(sync_error_events::Entity)
         .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
         .and_where(Expr::col(Column::Sequence).gt(after))

@@ -15,6 +15,7 @@ use super::write::{RecordIds, find_records, load_errors_by_id, write};
 use super::{CheckedSuccess, StoredFailure, check_failure, remade};
 use crate::classify::{Details, Record, RelatedRecord, System};
 use crate::kernel::bulk;
+use crate::kernel::columns::columns;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::portals::Change;
@@ -285,7 +286,7 @@ async fn another_record(
     for is_affected in [true, false] {
         let mut select = Query::select();
         select
-            .column(sea_orm::sea_query::Asterisk)
+            .columns(columns::<affected_records::Entity>())
             .from(affected_records::Entity)
             .and_where(Expr::col(Column::HubId).eq(change.hub_id()))
             .and_where(Expr::col(Column::ErrorId).eq(error_id))
