@@ -32,7 +32,7 @@ both! {
         let good = failure("1", 0, json!({ "reportId": 7 })).to_string();
         let unknown = failure("2", 0, json!({ "surprise": 1 })).to_string();
         let late = failure("3", 90, json!({})).to_string();
-        let long = failure("4", 0, json!({ "raw": "x".repeat(64 * 1024) })).to_string();
+        let long = failure("4", 0, json!({ "raw": "x".repeat(512 * 1024) })).to_string();
         let no_direction = json!({ "message": "x", "hubspotRecord": { "recordId": "1" } }).to_string();
         let body = [&good, "", &unknown, "not json", &late, &long, &no_direction, &good, "\u{FEFF}"].join("\n");
         let (status, answer) = send(server, &engine(), "", body).await;

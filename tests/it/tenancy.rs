@@ -28,6 +28,16 @@ const ROOT_FIELDS: &[(&str, &str, &str)] = &[
         "NOT_FOUND",
     ),
     (
+        "exportSyncErrors",
+        "mutation ($input: ExportSyncErrorsInput!) { exportSyncErrors(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    (
+        "exportRecordView",
+        "mutation ($input: ExportRecordViewInput!) { exportRecordView(input: $input) { userErrors { code } } }",
+        "NOT_FOUND",
+    ),
+    (
         "deleteRecordView",
         "mutation ($input: DeleteRecordViewInput!) { deleteRecordView(input: $input) { userErrors { code } } }",
         "NOT_FOUND",
@@ -180,9 +190,8 @@ both! {
 /// Which scopes open a root field.
 fn opened_by(field: &str) -> &'static [&'static str] {
     match field {
-        "portal" | "node" | "nodes" | "portals" | "createStreamTicket" => {
-            &["sync-health:read", "sync-health:manage"]
-        }
+        "portal" | "node" | "nodes" | "portals" | "createStreamTicket" | "exportSyncErrors"
+        | "exportRecordView" => &["sync-health:read", "sync-health:manage"],
         "resyncBatch" => &["sync-health:read", "sync-health:manage"],
         "configurePortal"
         | "configureNotifications"
@@ -272,7 +281,7 @@ fn asking_for(field: &str, hub_id: &str, things: &Things) -> Value {
         "createRecordView" => {
             json!({ "hubId": hub_id, "name": "All", "system": "HUBSPOT", "objectType": "contact", "source": { "filter": {} } })
         }
-        "deleteRecordView" => json!({ "recordViewId": things.view }),
+        "deleteRecordView" | "exportRecordView" => json!({ "recordViewId": things.view }),
         "createStreamTicket" => ticketed(hub_id),
         "reportApiUsage" => json!({ "hubId": hub_id, "reportId": "1", "calls": 1 }),
         "reserveApiCalls" => json!({ "hubId": hub_id, "calls": 1 }),
