@@ -175,7 +175,7 @@ fn parse_record(text: &str) -> Result<RecordKey, String> {
     };
     Ok(RecordKey {
         system,
-        object_type: canonical_object_type(system, part()?),
+        object_type: Some(canonical_object_type(system, part()?)),
         id: canonical_record_id(system, part()?),
     })
 }

@@ -123,7 +123,7 @@ impl Db {
 
     /// Whether it answers, and has all that this version's migrations made; it may have more.
     pub async fn is_ready(&self) -> Result<bool> {
-        if !SchemaManager::new(&self.write)
+        if !SchemaManager::new(&self.read)
             .has_table("seaql_migrations")
             .await?
         {
@@ -131,7 +131,7 @@ impl Db {
         }
         let sql = "SELECT version FROM seaql_migrations";
         let applied = Statement::from_string(self.backend(), sql);
-        let applied = self.write.query_all_raw(applied).await?;
+        let applied = self.read.query_all_raw(applied).await?;
         let version = |row: &QueryResult| row.try_get::<String>("", "version");
         let applied: HashSet<String> = applied.iter().map(version).collect::<Result<_, DbErr>>()?;
         let migrations = Migrator::migrations();

@@ -93,6 +93,8 @@ limits! {
     CAUSES_PER_FAILURE = "causesPerFailure", 10, "causes";
     /// Fields named by one failure.
     FAILURE_FIELDS = "failureFields", 100, "fields";
+    /// Failures of a record that are told as one.
+    FAILURES_TOLD_AS_ONE = "failuresToldAsOne", 1_000_000, "failures";
     /// The message of a failure.
     MESSAGE_CHARACTERS = "messageCharacters", 16_000, "characters";
     /// The raw answer of a provider.
@@ -171,6 +173,10 @@ limits! {
     EXPORT_SECONDS = "exportSeconds", 600, "seconds";
     /// Exports that a server writes at once.
     EXPORTS = "exports", 4, "exports";
+    /// Exports of one portal that a server writes at once.
+    PORTAL_EXPORTS = "portalExports", 2, "exports";
+    /// Seconds within which an export has to be downloaded.
+    EXPORT_DOWNLOAD_SECONDS = "exportDownloadSeconds", 3_600, "seconds";
     /// Seconds within which a client has to take a part of an export.
     EXPORT_STALL_SECONDS = "exportStallSeconds", 60, "seconds";
     /// Messages that a client can send at once on a WebSocket.

@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
+use super::accepts::Accepts;
+use super::answer::Refusal;
 use super::app::App;
-use super::http::refused;
+use super::occupancy::{Place, Seat};
 use super::request_log::Notes;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Error;
 use crate::kernel::limits;
 use crate::sync_errors::export::{Export, ExportFormat};
 
@@ -28,8 +30,11 @@ pub(super) struct Parameters {
     ticket: String,
 }
 
-/// What is read of a workbook at once.
-const READ_BYTES: usize = 256 * 1024;
+/// When to come back where too many exports are written already.
+const RETRY_AFTER_SECONDS: &str = "60";
+
+/// What is handed on at once: more would leave this server's hands before the client has taken it.
+const PART_BYTES: usize = 64 * 1024;
 
 /// A part of a file on its way.
 enum Part {
@@ -43,19 +48,26 @@ pub(super) async fn export(
     Extension(notes): Extension<Notes>,
     Query(parameters): Query<Parameters>,
 ) -> Response {
-    match download(&app, &notes, &parameters.ticket).await {
+    let refusal = match download(&app, &notes, &parameters.ticket).await {
         Ok(response) => {
             notes.outcome("ok");
-            response
+            return response;
         }
-        Err(error) => refused(error, &notes),
+        Err(refusal) => refusal,
+    };
+    let mut response = refusal.into_response(Accepts::Json, &notes);
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        let later = HeaderValue::from_static(RETRY_AFTER_SECONDS);
+        response.headers_mut().insert(header::RETRY_AFTER, later);
     }
+    response
 }
 
-async fn download(app: &App, notes: &Notes, ticket: &str) -> Result<Response> {
+async fn download(app: &Arc<App>, notes: &Notes, ticket: &str) -> Result<Response, Refusal> {
     let (viewer, scope, ordered) = app.exports.redeem(&app.env, ticket).await?;
     notes.subject(viewer.subject());
-    let place = app.exports.place()?;
+    let of_portal = app.occupancy.take(Place::PortalExport(ordered.hub_id))?;
+    let seats = [of_portal, app.occupancy.take(Place::Export)?];
     let format = ordered.order.format;
     let export = Export::begin(&app.env, scope, ordered.order).await?;
     let gone = || Error::NotFound("The portal or the view does not exist any more.".into());
@@ -65,13 +77,12 @@ async fn download(app: &App, notes: &Notes, ticket: &str) -> Result<Response> {
     match format {
         ExportFormat::Xlsx => {
             let file = export.workbook(|_| {}).await?;
-            let about = file.metadata();
-            length = about.map(|about| about.len()).ok();
+            length = file.metadata().map(|about| about.len()).ok();
             let file = tokio::fs::File::from_std(file);
-            app.open.spawn(send_file(file, sender, place));
+            app.open.spawn(in_time(send_file(file, sender), seats));
         }
         ExportFormat::Csv | ExportFormat::Ndjson => {
-            app.open.spawn(send(export, sender, place));
+            app.open.spawn(in_time(send(export, sender), seats));
         }
     }
     let mut response = body(parts).into_response();
@@ -88,6 +99,13 @@ async fn download(app: &App, notes: &Notes, ticket: &str) -> Result<Response> {
     Ok(response)
 }
 
+/// Ends a download that takes too long; its seats are free then.
+async fn in_time(sending: impl Future<Output = ()>, seats: [Seat; 2]) {
+    let most = Duration::from_secs(limits::EXPORT_DOWNLOAD_SECONDS.value as u64);
+    let _ = tokio::time::timeout(most, sending).await;
+    drop(seats);
+}
+
 /// What is on its way to the client; it is cut off where the end is missing, so that no part is taken for the whole.
 fn body(parts: mpsc::Receiver<Part>) -> Body {
     Body::from_stream(stream::unfold(Some(parts), |parts| async {
@@ -101,26 +119,26 @@ fn body(parts: mpsc::Receiver<Part>) -> Body {
 }
 
 /// Sends what is written, until the client goes away or takes nothing for too long.
-async fn send(mut export: Export, parts: mpsc::Sender<Part>, _place: OwnedSemaphorePermit) {
+async fn send(mut export: Export, parts: mpsc::Sender<Part>) {
     loop {
-        let part = match export.next().await {
-            Ok(Some(part)) => Part::Bytes(part.bytes),
-            Ok(None) => Part::End,
+        let mut bytes = match export.next().await {
+            Ok(Some(part)) => part.bytes,
+            Ok(None) => break,
             Err(error) => return tell(error),
         };
-        if !is_taken(&parts, part).await {
-            return;
+        while !bytes.is_empty() {
+            let part = bytes.split_to(bytes.len().min(PART_BYTES));
+            if !is_taken(&parts, Part::Bytes(part)).await {
+                return;
+            }
         }
     }
+    is_taken(&parts, Part::End).await;
 }
 
-async fn send_file(
-    mut file: tokio::fs::File,
-    parts: mpsc::Sender<Part>,
-    _place: OwnedSemaphorePermit,
-) {
+async fn send_file(mut file: tokio::fs::File, parts: mpsc::Sender<Part>) {
     loop {
-        let mut bytes = Vec::with_capacity(READ_BYTES);
+        let mut bytes = Vec::with_capacity(PART_BYTES);
         let part = file.read_buf(&mut bytes).await;
         let part = match part {
             Ok(0) => Part::End,

@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
 use super::accepts::Accepts;
 use super::answer::{Refusal, answer, note, written};
@@ -20,7 +18,7 @@ use super::request_log::Notes;
 use super::sse::Accepted;
 use super::{operation, request, sse, ws};
 use crate::kernel::auth::Viewer;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::limits;
 
 const SUBSCRIPTION: &str =
@@ -114,22 +112,6 @@ async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
         Err(refusal) => Err(refusal),
     };
     refused.unwrap_or_else(|refusal| refusal.into_response(accepts, &notes))
-}
-
-/// An error outside of GraphQL, in GraphQL's form.
-pub(super) fn refused(error: Error, notes: &Notes) -> Response {
-    let answer = error.answer();
-    notes.outcome(answer.code);
-    let body =
-        json!({ "errors": [{ "message": answer.message, "extensions": { "code": answer.code } }] });
-    let mut response = (answer.status, Json(body)).into_response();
-    if answer.status == StatusCode::UNAUTHORIZED {
-        let bearer = header::HeaderValue::from_static("Bearer");
-        response
-            .headers_mut()
-            .insert(header::WWW_AUTHENTICATE, bearer);
-    }
-    response
 }
 
 /// Who asks.

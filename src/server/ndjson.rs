@@ -10,8 +10,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use serde::Deserialize;
 
+use super::accepts::Accepts;
+use super::answer::Refusal;
 use super::app::App;
-use super::http::{refused, viewer};
+use super::http::viewer;
 use super::request_log::Notes;
 use crate::kernel::auth::Report;
 use crate::kernel::error::{Error, Result};
@@ -46,7 +48,7 @@ pub(super) async fn sync_failures(
             notes.outcome("ok");
             Json(answer).into_response()
         }
-        Err(error) => refused(error, &notes),
+        Err(error) => Refusal::from(error).into_response(Accepts::Json, &notes),
     }
 }
 

@@ -1,4 +1,5 @@
-//! How many are there: live connections of this server, subscriptions of a portal. Each holds its seat until it ends.
+//! How many are there: live connections and exports of this server, subscriptions and exports of a portal. Each holds
+//! its seat until it ends.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,10 @@ pub(super) enum Place {
     Stream,
     /// A subscription to a portal; 0 for one that the token does not name.
     Portal(i64),
+    /// An export that is being written.
+    Export,
+    /// One of a portal.
+    PortalExport(i64),
 }
 
 /// The seats of a server.
@@ -60,6 +65,12 @@ impl Occupancy {
                 self.portal_subscriptions,
                 count(place),
             ),
+            Place::Export => (limits::EXPORTS, limits::EXPORTS.value, count(place)),
+            Place::PortalExport(_) => (
+                limits::PORTAL_EXPORTS,
+                limits::PORTAL_EXPORTS.value,
+                count(place),
+            ),
         };
         if count >= most {
             return Err(full(limit, most));
@@ -79,6 +90,8 @@ impl Place {
             Self::Socket => "websocket",
             Self::Stream => "sse",
             Self::Portal(_) => "subscription",
+            Self::Export => "export",
+            Self::PortalExport(_) => "portal_export",
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Erasure: one record, wherever something of it is kept.
 
 use minijinja::HtmlEscape;
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use crate::classify::guide::shortened;
-use crate::classify::{System, canonical_record_id};
+use crate::classify::{System, canonical_object_type, canonical_record_id};
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
+use crate::kernel::keys::Keys;
 use crate::portals::Change;
 use crate::sync_errors::filter;
 use crate::sync_errors::report::{Erased, RecordKey, erase};
@@ -34,13 +36,17 @@ pub async fn forget_record(
         ("rows of affected records", erased.rows.len() as u64),
         ("errors that showed something of it", erased.errors),
         ("other records that named it", erased.mentions),
-        ("items of resyncs", forget_items(&change, key).await?),
+        ("items of resyncs", forget_items(&change, &erased).await?),
         (
             "calls to engines under way",
-            forget_pushes(&change, key).await?,
+            forget_pushes(&change, &erased.sides).await?,
         ),
         ("messages that wait", forget_texts(&change, &erased).await?),
-        ("views of it", forget_views(&change, key).await?),
+        ("views of it", forget_views(&change, &erased.sides).await?),
+        (
+            "resyncs of it",
+            forget_filters(&change, &erased.sides).await?,
+        ),
     ];
     if is_meant {
         change.ring();
@@ -79,30 +85,85 @@ async fn rows<M: FromQueryResult>(change: &Change, sql: &str) -> Result<Vec<M>> 
 }
 
 /// Items that are settled go; those that are not are counted by their batches, and forget which records they are about.
-async fn forget_items(change: &Change, key: &RecordKey) -> Result<u64> {
-    let mut values = vec![key.id.clone().into()];
-    let is_theirs = match key.system {
-        // Its ids are unique per type only; a type that was not told fits all.
-        System::Hubspot => {
-            values.push(key.object_type.clone().into());
-            "hubspot_record_id = $2 AND (hubspot_object_type IS NULL OR hubspot_object_type = $3)"
-        }
-        System::Salesforce => "salesforce_record_id = $2",
+async fn forget_items(change: &Change, erased: &Erased) -> Result<u64> {
+    let ids = Keys::uuids(erased.rows.iter().copied());
+    let mut count = 0;
+    let backend = change.transaction().get_database_backend();
+    let mut conditions = vec![ids.hold(backend, Alias::new("record_id"))];
+    for side in &erased.sides {
+        conditions.push(is_side(side));
+    }
+    for condition in conditions {
+        let of_portal = Expr::col(Alias::new("hub_id")).eq(change.hub_id());
+        let settled = Query::delete()
+            .from_table(Alias::new("resync_items"))
+            .and_where(of_portal.clone())
+            .and_where(condition.clone())
+            .and_where(Expr::col(Alias::new("settled_at")).is_not_null())
+            .to_owned();
+        let others = Query::update()
+            .table(Alias::new("resync_items"))
+            .value(Alias::new("hubspot_record_id"), None::<String>)
+            .value(Alias::new("salesforce_record_id"), None::<String>)
+            .and_where(of_portal)
+            .and_where(condition)
+            .and_where(Expr::cust(
+                "(hubspot_record_id IS NOT NULL OR salesforce_record_id IS NOT NULL)",
+            ))
+            .to_owned();
+        count += change
+            .transaction()
+            .execute(&settled)
+            .await?
+            .rows_affected();
+        count += change.transaction().execute(&others).await?.rows_affected();
+    }
+    Ok(count)
+}
+
+/// The same as [`RecordKey::is`] says of a record.
+fn is_side(side: &RecordKey) -> Expr {
+    let (id, object_type) = match side.system {
+        System::Hubspot => ("hubspot_record_id", "hubspot_object_type"),
+        System::Salesforce => ("salesforce_record_id", "salesforce_object_type"),
     };
-    let settled = format!(
-        "DELETE FROM resync_items WHERE hub_id = $1 AND {is_theirs} AND settled_at IS NOT NULL"
-    );
-    let others = format!(
-        "UPDATE resync_items SET hubspot_record_id = NULL, salesforce_record_id = NULL WHERE hub_id = $1 AND {is_theirs}"
-    );
-    let settled = execute(change, &settled, &values).await?;
-    Ok(settled + execute(change, &others, &values).await?)
+    let is_id = Expr::col(Alias::new(id)).eq(side.id.as_str());
+    let object_type = Expr::col(Alias::new(object_type));
+    match (side.system, &side.object_type) {
+        (System::Hubspot, Some(told)) => is_id.and(
+            object_type
+                .clone()
+                .is_null()
+                .or(object_type.eq(told.as_str())),
+        ),
+        _ => is_id,
+    }
 }
 
 /// A call that names the record is not repeated; its items go back when their lease ends.
-async fn forget_pushes(change: &Change, key: &RecordKey) -> Result<u64> {
+async fn forget_pushes(change: &Change, sides: &[RecordKey]) -> Result<u64> {
     let sql = "UPDATE resync_pushes SET message_id = NULL, body = NULL, item_ids = NULL, attempt_count = 0 WHERE hub_id = $1 AND body LIKE $2";
-    execute(change, sql, &[format!("%\"{}\"%", key.id).into()]).await
+    let mut count = 0;
+    for side in sides {
+        count += execute(change, sql, &[format!("%\"{}\"%", side.id).into()]).await?;
+    }
+    Ok(count)
+}
+
+/// A resync of what affects the record has reached nothing yet, and will not: its filter names no record any more.
+async fn forget_filters(change: &Change, sides: &[RecordKey]) -> Result<u64> {
+    let sql = "UPDATE resync_batches SET filter = REPLACE(filter, $2, $3) WHERE hub_id = $1 AND filter LIKE $4";
+    let mut count = 0;
+    for side in sides {
+        let told = format!("\"recordId\":\"{}\"", side.id);
+        let values = [
+            told.clone().into(),
+            "\"recordId\":\"…\"".into(),
+            format!("%{told}%").into(),
+        ];
+        count += execute(change, sql, &values).await?;
+    }
+    Ok(count)
 }
 
 #[derive(FromQueryResult)]
@@ -144,16 +205,19 @@ async fn forget_texts(change: &Change, erased: &Erased) -> Result<u64> {
 
 /// Values and names as texts have them, plain, in HTML and in JSON, and what stands instead.
 fn forms(erased: &Erased) -> Vec<(String, String)> {
+    const BETWEEN_WORDS: usize = 4;
     const QUOTES: [(&str, &str); 2] = [("\"", "\""), ("„", "“")];
     let values = erased.values.iter();
     let mut told: Vec<(&str, String, &str)> = Vec::new();
     for value in values.flat_map(|value| [value.clone(), shortened(value)]) {
         told.extend(QUOTES.map(|(open, close)| (open, value.clone(), close)));
     }
-    // A name stands alone between words.
     for name in &erased.names {
-        for open in [" ", "("] {
-            told.extend([" ", ")", ".", ",", ":"].map(|close| (open, name.clone(), close)));
+        told.push(("(", name.clone(), ")"));
+        // A name stands alone between words; what is shorter may be anything.
+        if name.chars().count() >= BETWEEN_WORDS {
+            let closes = [" ", ")", ".", ",", ":"].into_iter();
+            told.extend(closes.map(|close| (" ", name.clone(), close)));
         }
     }
     let in_html = |text: &str| HtmlEscape(text).to_string();
@@ -178,18 +242,20 @@ struct View {
 }
 
 /// A view of what affects the record alone shows nothing any more.
-async fn forget_views(change: &Change, key: &RecordKey) -> Result<u64> {
+async fn forget_views(change: &Change, sides: &[RecordKey]) -> Result<u64> {
     let mut count = 0;
     let sql = "SELECT id, filter FROM record_views WHERE hub_id = $1 AND filter IS NOT NULL";
     for view in rows::<View>(change, sql).await? {
         let filter = filter::read(view.filter.as_deref().unwrap_or("{}"))?;
-        let affecting = filter.affecting.map(|affecting| {
-            (
-                affecting.system,
-                canonical_record_id(affecting.system, affecting.record_id.as_str()),
-            )
+        let is_theirs = filter.affecting.is_some_and(|affecting| {
+            let system = affecting.system;
+            let id = canonical_record_id(system, affecting.record_id.as_str());
+            let object_type = affecting.object_type;
+            let object_type = object_type.map(|name| canonical_object_type(system, &name));
+            let mut sides = sides.iter();
+            sides.any(|side| side.is(system, object_type.as_deref(), Some(&id)))
         });
-        if affecting == Some((key.system, key.id.clone())) {
+        if is_theirs {
             let sql = "DELETE FROM record_views WHERE hub_id = $1 AND id = $2";
             count += execute(change, sql, &[view.id.into()]).await?;
         }

@@ -84,6 +84,8 @@ both! {
         failures.extend([
             failure("r", 3, json!({ "reportId": "raw", "raw": "{\"a\": 1}", "hubspotProperty": "jobtitle", "salesforceField": "Title" })),
             failure("o", 3, json!({ "category": "PERMISSIONS", "message": "something odd", "fields": [] })),
+            failure("l1", 3, json!({ "code": null, "message": null, "fields": [], "raw": "a page of an odd proxy ".repeat(2_000) })),
+            failure("l2", 4, json!({ "code": null, "message": null, "fields": [], "raw": "a page of an odd proxy ".repeat(2_000) })),
             failure("b", 3, json!({ "code": "X", "message": "waits", "fields": [], "category": "ASSOCIATIONS", "blockingRecord": { "objectType": "Account", "recordId": "0015e000003GcMx", "name": "Acme" } })),
             failure("d", 3, json!({ "code": "DUPLICATE_VALUE", "message": "in use", "fields": ["Email"], "existingRecord": { "objectType": "Contact", "externalId": { "field": "Key__c", "value": "7" } } })),
         ]);
@@ -173,29 +175,62 @@ both! {
 }
 
 both! {
-    /// A server writes 4 exports at once; who goes away gives the place back.
+    /// A server writes 2 exports of a portal at once, and 4 together; who goes away gives the place back.
     async fn places(server) {
-        let long = |number: i64| failure(&number.to_string(), 0, json!({ "message": format!("Title: data value too large: {} (max length=40)", "x".repeat(15_000)) }));
-        for start in [0, 100, 200, 300, 400, 500, 600, 700] {
-            server.record(json!((start..start + 100).map(long).collect::<Vec<_>>())).await;
+        // More than what the sockets of both ends hold.
+        let page = "a page of an odd proxy ".repeat(2_600);
+        let long = |number: i64| failure(&number.to_string(), 0, json!({ "code": null, "message": null, "fields": [], "raw": page }));
+        for start in [0, 25, 50, 75, 100, 125, 150, 175, 200, 225, 250, 275, 300, 325, 350, 375] {
+            server.record(json!((start..start + 25).map(long).collect::<Vec<_>>())).await;
         }
-        let order = order(server, json!({})).await;
+        let lines = exported(server, json!({ "format": "NDJSON" })).await;
         let mut open = Vec::new();
-        for _ in 0..4 {
-            // Begun, and not read further.
-            open.push(crate::exports::download(server, &order).await);
+        let full = async |portal: &str, limit: &str| {
+            let answer = begin(server, portal).await;
+            assert_eq!(answer.status(), 429, "{portal} {limit}");
+            assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (429, &"60".parse().expect("a header")));
+            let answer: Value = answer.json().await.expect("JSON");
+            assert_eq!(answer["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+            assert!(answer["errors"][0]["message"].as_str().expect("a text").contains(limit), "{answer}");
+        };
+        for portal in ["1001", "1002"] {
+            if portal == "1002" {
+                let answer = import(server, portal, lines.clone()).await;
+                assert_eq!(answer["recordedCount"], 400, "{answer}");
+            }
+            for _ in 0..2 {
+                // Begun, and not read further.
+                open.push(begin(server, portal).await);
+            }
+            full(portal, "portalExports").await;
         }
-        let refused = crate::exports::download(server, &order).await;
-        assert_eq!(refused.status(), 429);
-        let answer: Value = refused.json().await.expect("JSON");
-        assert_eq!(answer["errors"][0]["extensions"]["code"], "RATE_LIMITED");
-        open.pop();
+        full("1003", "(exports)").await;
+        open.remove(0);
         let served = eventually("a place", async || {
-            let response = crate::exports::download(server, &order).await;
+            let response = begin(server, "1001").await;
             (response.status() == 200).then_some(response)
         }).await;
-        assert!(served.bytes().await.expect("a file").len() > 800 * 15_000);
+        assert!(served.bytes().await.expect("a file").len() > 400 * 59_000);
+        let workbook = order(server, json!({ "format": "XLSX" })).await;
+        open.clear();
+        let workbook = eventually("a place", async || {
+            let response = crate::exports::download(server, &workbook).await;
+            (response.status() == 200).then_some(response)
+        }).await;
+        assert!(workbook.bytes().await.is_ok());
     }
+}
+
+/// Begins to download the CSV of a portal.
+async fn begin(server: &Server, portal: &str) -> reqwest::Response {
+    let mut data = server
+        .data(
+            &token(&[portal], "sync-health:read"),
+            crate::exports::EXPORT,
+            json!({ "input": {} }),
+        )
+        .await;
+    crate::exports::download(server, &data["exportSyncErrors"].take()).await
 }
 
 async fn by_commands(database_url: &str, other_url: &str) {

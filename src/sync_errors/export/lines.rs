@@ -37,8 +37,11 @@ fn line(error: &ExportedError, record: &affected_records::Model) -> Result<Vec<u
         });
     }
     ways.push(own.clone());
-    ways.extend(latest.map(|latest| like_latest(&own, &error.row, latest)));
-    for input in ways {
+    // Made only where it is needed: it may be long.
+    let ways = ways.into_iter().map(Some).chain([None]);
+    for way in ways {
+        let input = way.or_else(|| like_latest(&own, &error.row, latest?));
+        let Some(input) = input else { break };
         let line = written(&input)?;
         if line.len() <= limits::NDJSON_LINE_BYTES.value && leads_to(input, error) {
             return Ok(line);
@@ -102,15 +105,16 @@ fn like_latest(
     own: &SyncFailureInput,
     row: &sync_errors::Model,
     latest: &StoredFailure,
-) -> SyncFailureInput {
-    let text = own.message.as_deref().unwrap_or_default();
+) -> Option<SyncFailureInput> {
+    let text = own.message.as_deref()?;
     let (theirs, ours) = (inside_json(&row.message), inside_json(text));
-    SyncFailureInput {
+    let is_told = !theirs.is_empty() && latest.message.contains(&theirs);
+    is_told.then(|| SyncFailureInput {
         code: latest.code.clone(),
-        message: Some(latest.message.replace(&theirs, &ours)),
+        message: Some(latest.message.replacen(&theirs, &ours, 1)),
         fields: Some(latest.fields.clone()),
         ..own.clone()
-    }
+    })
 }
 
 /// A text as it stands inside of a JSON text.

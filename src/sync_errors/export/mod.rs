@@ -35,12 +35,14 @@ pub use ticket::{Exports, Ordered};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ExportFormat {
-    /// A table as text: UTF-8, separated by commas. What a spreadsheet would calculate begins with an apostrophe.
+    /// A table as text: UTF-8, separated by commas, instants in UTC. What a spreadsheet would calculate gets an apostrophe
+    /// before it.
     Csv,
-    /// A workbook for spreadsheets; a further sheet begins behind each 1,048,575 rows.
+    /// A workbook for spreadsheets, instants in the portal's time zone. A further sheet begins behind each 1,048,575 rows;
+    /// the first 20,000 links can be clicked.
     Xlsx,
     /// One JSON object a line with the keys of `SyncFailureInput`, which can be imported again. Resolved errors are left
-    /// out: nothing fails.
+    /// out: nothing fails. Without `raw` where a line would pass the limit ndjsonLineBytes.
     Ndjson,
 }
 
@@ -188,38 +190,47 @@ impl Export {
         if rows.is_empty() {
             return Ok(None);
         }
-        let count = rows.len() as u64;
+        let count = match self.format {
+            // Errors without a record have no line.
+            ExportFormat::Ndjson => rows.iter().filter(|row| row.record.is_some()).count(),
+            _ => rows.len(),
+        };
         let bytes = match self.format {
             ExportFormat::Ndjson => lines::lines(rows)?,
             _ => text::lines(rows.into_iter().map(|row| self.table.cells(row)))?,
         };
         let bytes = bytes.into();
-        Ok(Some(Part { bytes, rows: count }))
+        let rows = count as u64;
+        Ok(Some(Part { bytes, rows }))
     }
 
     /// The whole workbook. Tells how many rows were written each time that some were.
     pub async fn workbook(mut self, mut told: impl FnMut(u64)) -> Result<File> {
         let zone = self.time_zone;
-        let (sender, mut pages) = mpsc::channel::<Vec<Vec<Cell>>>(PAGES_ON_THE_WAY);
+        let (sender, mut pages) = mpsc::channel::<Option<Vec<Vec<Cell>>>>(PAGES_ON_THE_WAY);
         let headings = self.table.headings_in(zone);
         let mut book = Book::new(headings, self.locale, zone);
         let written = tokio::task::spawn_blocking(move || {
             while let Some(rows) = pages.blocking_recv() {
+                let Some(rows) = rows else {
+                    return book.finish();
+                };
                 rows.into_iter().try_for_each(|row| book.write(row))?;
             }
-            book.finish()
+            // Nobody waits for it any more.
+            Err(Error::Internal("an export without its end".into()))
         });
         loop {
             let rows: Vec<Row> = self.pages.next().await?;
             let count = rows.len() as u64;
-            let cells = rows.into_iter().map(|row| self.table.cells(row)).collect();
+            let cells = rows.into_iter().map(|row| self.table.cells(row));
+            let cells = (count > 0).then(|| cells.collect());
             // It does not listen any more where it could not write: it says why.
-            if count == 0 || sender.send(cells).await.is_err() {
+            if sender.send(cells).await.is_err() || count == 0 {
                 break;
             }
             told(count);
         }
-        drop(sender);
         let written = written.await;
         written.map_err(|error| Error::Internal(error.to_string()))?
     }

@@ -65,10 +65,21 @@ fn field(cell: &Cell) -> Cow<'_, str> {
 
 /// What spreadsheets would calculate becomes text by an apostrophe
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>).
+///
+/// Also inside of a text, behind what a spreadsheet of another country may take for the end of a cell.
 fn harmless(text: &str) -> Cow<'_, str> {
-    let begins = text.trim_start().starts_with(['=', '+', '-', '@']);
-    match begins || text.starts_with(['\t', '\r', '\n']) {
-        true => Cow::Owned(format!("'{text}")),
-        false => Cow::Borrowed(text),
+    const ENDS: [char; 4] = [';', '\t', '\r', '\n'];
+    const FORMULAS: [char; 4] = ['=', '+', '-', '@'];
+    if !text.contains(FORMULAS) {
+        return Cow::Borrowed(text);
     }
+    let mut harmless = String::with_capacity(text.len() + 1);
+    for cell in text.split_inclusive(ENDS) {
+        let content = cell.trim_start_matches([' ', '"', '\'']);
+        if content.starts_with(FORMULAS) {
+            harmless.push('\'');
+        }
+        harmless.push_str(cell);
+    }
+    Cow::Owned(harmless)
 }

@@ -1,16 +1,14 @@
 //! What is needed to download: a ticket in an address, good for minutes, which any server of the database takes.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Order;
 use crate::kernel::auth::{Purpose, Read, Scope, Viewer};
 use crate::kernel::clock::{Micros, SECOND};
 use crate::kernel::env::Env;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::limits;
 use crate::kernel::server_keys::ServerKey;
 
@@ -38,7 +36,6 @@ pub struct Exports {
     key: ServerKey,
     leeway: Duration,
     public_url: String,
-    places: Arc<Semaphore>,
 }
 
 impl Exports {
@@ -48,7 +45,6 @@ impl Exports {
             key: ServerKey::new("exports"),
             leeway,
             public_url,
-            places: Arc::new(Semaphore::new(limits::EXPORTS.value)),
         }
     }
 
@@ -82,17 +78,5 @@ impl Exports {
         let scope = viewer.scope::<Read>(ordered.hub_id)?;
         let scope = scope.ok_or_else(|| EXPORTS.refused("it names no portal"))?;
         Ok((viewer, scope, ordered))
-    }
-
-    /// A place among the exports that this server writes at once.
-    pub fn place(&self) -> Result<OwnedSemaphorePermit> {
-        let place = self.places.clone().try_acquire_owned();
-        place.map_err(|_| {
-            let limit = limits::EXPORTS;
-            Error::RateLimited(format!(
-                "This server writes {} exports already ({}). Try again in a minute.",
-                limit.value, limit.name
-            ))
-        })
     }
 }

@@ -132,7 +132,7 @@ fn write_cell(
             }
         }
         Cell::Text(text) | Cell::Link(text) => {
-            sheet.write_string(row, column, text)?;
+            sheet.write_string(row, column, shortened(text))?;
         }
         Cell::Number(number) => {
             sheet.write_number(row, column, number as f64)?;
@@ -145,9 +145,72 @@ fn write_cell(
     Ok(())
 }
 
+/// What Excel takes in a cell: 32,767 characters, as UTF-16 counts them.
+fn shortened(text: String) -> String {
+    const CELL_CHARACTERS: usize = 32_767;
+    if text.encode_utf16().count() <= CELL_CHARACTERS {
+        return text;
+    }
+    let mut left = CELL_CHARACTERS - 1;
+    let fits = |c: &char| {
+        let taken = left.checked_sub(c.len_utf16());
+        left = taken.unwrap_or_default();
+        taken.is_some()
+    };
+    let beginning: String = text.chars().take_while(fits).collect();
+    beginning + "…"
+}
+
 /// The clock on the wall of a time zone, as seconds since 1970: a spreadsheet's dates know no zone.
 fn local_seconds(at: Micros, zone: Tz) -> i64 {
     let at = DateTime::<Utc>::from_timestamp_micros(at).unwrap_or_default();
     let offset = zone.offset_from_utc_datetime(&at.naive_utc()).fix();
     at.timestamp_micros().div_euclid(SECOND) + i64::from(offset.local_minus_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use calamine::{Reader, Xlsx};
+
+    use super::*;
+
+    /// A further sheet with the same headings begins behind a full one.
+    #[test]
+    fn sheets() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let mut book = Book::new(vec!["Name".into()], Locale::En, Tz::UTC);
+        book.sheet_rows = 2;
+        for name in ["a", "b", "c", "d", "e"] {
+            let row = book.write(vec![Cell::Text(name.into())]);
+            row.map_err(|error| error.answer().message)?;
+        }
+        let file = book.finish().map_err(|error| error.answer().message)?;
+        let mut book: Xlsx<_> = Xlsx::new(BufReader::new(file))?;
+        let sheets = ["Sync errors", "Sync errors 2", "Sync errors 3"];
+        assert_eq!(book.sheet_names(), sheets);
+        for (sheet, cells) in sheets.iter().zip([
+            vec!["Name", "a", "b"],
+            vec!["Name", "c", "d"],
+            vec!["Name", "e"],
+        ]) {
+            let range = book.worksheet_range(sheet)?;
+            let found: Vec<String> = range
+                .used_cells()
+                .map(|(_, _, cell)| cell.to_string())
+                .collect();
+            assert_eq!(found, cells);
+        }
+        Ok(())
+    }
+
+    /// What is too long for a cell is cut, whatever it is written in.
+    #[test]
+    fn long_texts() {
+        for text in ["x".repeat(40_000), "😀".repeat(20_000)] {
+            let cut = shortened(text);
+            assert!((32_766..=32_767).contains(&cut.encode_utf16().count()) && cut.ends_with('…'));
+        }
+        assert_eq!(shortened("short".into()), "short");
+    }
 }

@@ -138,8 +138,9 @@ impl Findings {
         } else if let Err(error) = check_occurred_at(first, at) {
             self.add(UserErrorCode::OutOfRange, PATH, error.message);
         }
-        if count < 1 {
-            let message = "At least 1: how many failures are told as one.";
+        let limit = limits::FAILURES_TOLD_AS_ONE;
+        if !(1..=limit.value as i32).contains(&count) {
+            let message = format!("From 1 to {} {} ({}).", limit.value, limit.unit, limit.name);
             self.add(UserErrorCode::OutOfRange, &["attemptCount"], message);
         }
     }

@@ -28,7 +28,8 @@ pub struct SyncFailureInput {
     /// 2000 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_occurred_at: Option<Instant>,
-    /// How many failures of this record are told as one, the latest of them; 1 when left out.
+    /// How many failures of this record are told as one, the latest of them; 1 when left out, at most 1,000,000. It is added
+    /// to what is known: tell each failure once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_count: Option<i32>,
     /// Which way the change was to go.

@@ -13,6 +13,7 @@ mod ledger;
 pub mod ndjson;
 mod remade;
 mod rows;
+mod scrub;
 mod successes;
 mod write;
 

@@ -4,6 +4,7 @@ use async_graphql::ID;
 
 use super::input::{ExternalIdInput, RecordInput, RelatedRecordInput, SyncFailureInput};
 use crate::classify::{Details, RelatedRecord, System};
+use crate::kernel::limits;
 use crate::kernel::scalars::Instant;
 use crate::sync_errors::tables::{affected_records, sync_errors};
 
@@ -15,6 +16,15 @@ pub(in crate::sync_errors) fn remade(
     let names = details.field_names(row.system);
     let existing = record.existing_record.as_deref();
     let existing = existing.and_then(|text| serde_json::from_str(text).ok());
+    // A text that came as `raw` may be longer than a message.
+    let is_message = record.message.chars().count() <= limits::MESSAGE_CHARACTERS.value;
+    let (message, raw) = match is_message {
+        true => (record.message.clone(), None),
+        false => (String::new(), Some(record.message.clone())),
+    };
+    // A value of the limit's length was cut; the whole one stands in the text.
+    let is_whole = |value: &String| value.chars().count() < limits::VALUE_CHARACTERS.value;
+    let value = record.rejected_value.clone().filter(is_whole);
     let field = |system| details.field(system).map(|field| field.name.clone());
     SyncFailureInput {
         report_id: None,
@@ -24,9 +34,9 @@ pub(in crate::sync_errors) fn remade(
         direction: row.direction,
         system: Some(row.system),
         code: row.code.clone(),
-        message: Some(record.message.clone()).filter(|text| !text.is_empty()),
+        message: Some(message).filter(|text| !text.is_empty()),
         fields: Some(names).filter(|names| !names.is_empty()),
-        raw: None,
+        raw,
         hubspot_record: side(record, System::Hubspot),
         salesforce_record: side(record, System::Salesforce),
         blocking_record: match details {
@@ -38,7 +48,7 @@ pub(in crate::sync_errors) fn remade(
         existing_record: existing.map(related),
         hubspot_property: field(System::Hubspot),
         salesforce_field: field(System::Salesforce),
-        value: record.rejected_value.clone(),
+        value,
         category: row.overridden.then_some(row.category),
     }
 }
