@@ -173,7 +173,7 @@ both! {
         assert_eq!(view["affectedRecordCount"], 2);
         let export = "mutation ($input: ExportRecordViewInput!) { exportRecordView(input: $input) { downloadUrl expiresAt fileName userErrors { code field message } } }";
         let ask = |input: Value| async move { server.data(&reader(), export, json!({ "input": input })).await["exportRecordView"].take() };
-        let order = ask(json!({ "recordViewId": view["id"] })).await;
+        let order = ask(json!({ "recordViewId": view["id"], "format": "CSV", "locale": "EN" })).await;
         let rows = table(&download(server, &order).await.bytes().await.expect("a file"));
         let ids: Vec<_> = rows.iter().map(|row| row["HubSpot record ID"].as_str()).collect();
         assert_eq!(ids, ["1", "2"]);

@@ -109,6 +109,20 @@ both! {
 }
 
 both! {
+    /// The latest failure shows all that an engine told.
+    async fn all_that_was_told(server) {
+        let existing = json!({ "objectType": "Contact", "externalId": { "field": "Key__c", "value": "7" } });
+        let told = json!({ "code": "DUPLICATE_VALUE", "message": "in use", "fields": ["Email"], "hubspotProperty": "email", "salesforceField": "Email", "category": "PROPERTY_VALUES", "existingRecord": existing });
+        server.record(json!([failure("1", 0, told)])).await;
+        let query = "{ portal { syncErrors { nodes { latestFailure { hubspotProperty salesforceField category existingRecord { system objectType externalId { field value } } blockingRecord { recordId } } } } } }";
+        let data = server.read(query, json!({})).await;
+        let expected = json!({ "hubspotProperty": "email", "salesforceField": "Email", "category": "PROPERTY_VALUES", "blockingRecord": null,
+            "existingRecord": { "system": "SALESFORCE", "objectType": "Contact", "externalId": { "field": "Key__c", "value": "7" } } });
+        assert_eq!(data["portal"]["syncErrors"]["nodes"][0]["latestFailure"], expected);
+    }
+}
+
+both! {
     /// A failure with several causes comes back as each of its causes.
     async fn several_causes(server) {
         let message = json!([{ "errorCode": "STRING_TOO_LONG", "message": "Title: data value too large: x (max length=40)", "fields": ["Title"] },
