@@ -17,8 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use many::fill;
-use postgres::new_postgres_database;
+use many::{fill, on_each_database};
 use process::{cpu_micros, resident_mb};
 use serde_json::{Value, json};
 use server::{Server, sign};
@@ -34,11 +33,11 @@ async fn main() {
         "| database | rows | errors | file | seconds | rows/s | server CPU, µs a row | file, MB | memory of its own before, MB | at most, MB | resident at most, MB |\n|---|---|---|---|---|---|---|---|---|---|---|"
     );
     for (errors, records) in SIZES {
-        let url = new_postgres_database(&format!("export_{errors}_{records}")).await;
-        measure("PostgreSQL", &url, (errors, records)).await;
-        let folder = tempfile::tempdir().expect("a folder");
-        let url = format!("sqlite://{}", folder.path().join("bench.db").display());
-        measure("SQLite", &url, (errors, records)).await;
+        let name = format!("export_{errors}_{records}");
+        on_each_database(&name, async |database, url| {
+            measure(database, url, (errors, records)).await;
+        })
+        .await;
     }
 }
 

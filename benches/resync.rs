@@ -15,8 +15,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use many::fill;
-use postgres::new_postgres_database;
+use many::{fill, on_each_database};
 use process::{cpu_micros, resident_mb};
 use serde_json::{Value, json};
 use server::{Server, sign};
@@ -36,11 +35,11 @@ async fn main() {
         "| database | errors | records of each | request, ms | claim 100, ms | answer 100, ms | server CPU of claim and answer, ms | memory, MB |\n|---|---|---|---|---|---|---|---|"
     );
     for (errors, records) in SIZES {
-        let url = new_postgres_database(&format!("resync_{errors}_{records}")).await;
-        measure("PostgreSQL", &url, (errors, records)).await;
-        let folder = tempfile::tempdir().expect("a folder");
-        let url = format!("sqlite://{}", folder.path().join("bench.db").display());
-        measure("SQLite", &url, (errors, records)).await;
+        let name = format!("resync_{errors}_{records}");
+        on_each_database(&name, async |database, url| {
+            measure(database, url, (errors, records)).await;
+        })
+        .await;
     }
 }
 

@@ -1,7 +1,8 @@
-//! Many records, reported over HTTP.
+//! Many records, reported over HTTP, in both databases.
 
 use chrono::{Duration, Utc};
 
+use super::postgres::new_postgres_database;
 use super::report::report;
 use super::server::Server;
 use super::support;
@@ -19,4 +20,12 @@ pub async fn fill(server: &Server, errors: u32, records: u32) {
             .collect();
         report(server, 1, lines).await;
     }
+}
+
+/// Measures on a new database of each kind, which `name` tells apart.
+pub async fn on_each_database(name: &str, measure: impl AsyncFn(&str, &str)) {
+    measure("PostgreSQL", &new_postgres_database(name).await).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("bench.db").display());
+    measure("SQLite", &url).await;
 }

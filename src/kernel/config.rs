@@ -82,6 +82,10 @@ pub struct LiveConfig {
     pub ping: Duration,
     /// How long a client may take to take a message.
     pub send: Duration,
+    /// How long a client may take to take a part of an export.
+    pub export_stall: Duration,
+    /// How long a client may take to download an export.
+    pub export_download: Duration,
 }
 
 impl Default for LiveConfig {
@@ -92,6 +96,8 @@ impl Default for LiveConfig {
             portal_subscriptions: limits::PORTAL_SUBSCRIPTIONS.value,
             ping: seconds(limits::PING_SECONDS),
             send: seconds(limits::SEND_SECONDS),
+            export_stall: seconds(limits::EXPORT_STALL_SECONDS),
+            export_download: seconds(limits::EXPORT_DOWNLOAD_SECONDS),
         }
     }
 }

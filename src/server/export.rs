@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, stream};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
@@ -20,7 +21,6 @@ use super::app::App;
 use super::occupancy::{Place, Seat};
 use super::request_log::Notes;
 use crate::kernel::error::Error;
-use crate::kernel::limits;
 use crate::sync_errors::export::{Export, ExportFormat};
 
 /// The parameters of the address.
@@ -29,9 +29,6 @@ pub(super) struct Parameters {
     #[serde(default)]
     ticket: String,
 }
-
-/// When to come back where too many exports are written already.
-const RETRY_AFTER_SECONDS: &str = "60";
 
 /// What is handed on at once: more would leave this server's hands before the client has taken it.
 const PART_BYTES: usize = 64 * 1024;
@@ -42,25 +39,25 @@ enum Part {
     End,
 }
 
+/// Hands parts on, and waits for a while for who takes them.
+struct Sender {
+    sender: mpsc::Sender<Part>,
+    patience: Duration,
+}
+
 /// Writes the file while it is downloaded.
 pub(super) async fn export(
     State(app): State<Arc<App>>,
     Extension(notes): Extension<Notes>,
     Query(parameters): Query<Parameters>,
 ) -> Response {
-    let refusal = match download(&app, &notes, &parameters.ticket).await {
+    match download(&app, &notes, &parameters.ticket).await {
         Ok(response) => {
             notes.outcome("ok");
-            return response;
+            response
         }
-        Err(refusal) => refusal,
-    };
-    let mut response = refusal.into_response(Accepts::Json, &notes);
-    if response.status() == StatusCode::TOO_MANY_REQUESTS {
-        let later = HeaderValue::from_static(RETRY_AFTER_SECONDS);
-        response.headers_mut().insert(header::RETRY_AFTER, later);
+        Err(refusal) => refusal.into_response(Accepts::Json, &notes),
     }
-    response
 }
 
 async fn download(app: &Arc<App>, notes: &Notes, ticket: &str) -> Result<Response, Refusal> {
@@ -73,16 +70,19 @@ async fn download(app: &Arc<App>, notes: &Notes, ticket: &str) -> Result<Respons
     let gone = || Error::NotFound("The portal or the view does not exist any more.".into());
     let export = export.ok_or_else(gone)?;
     let (sender, parts) = mpsc::channel(1);
+    let patience = app.config.export_stall;
+    let sender = Sender { sender, patience };
+    let in_time = |sending| in_time(app.config.export_download, sending, seats);
     let mut length = None;
     match format {
         ExportFormat::Xlsx => {
             let file = export.workbook(|_| {}).await?;
             length = file.metadata().map(|about| about.len()).ok();
             let file = tokio::fs::File::from_std(file);
-            app.open.spawn(in_time(send_file(file, sender), seats));
+            app.open.spawn(in_time(send_file(file, sender).boxed()));
         }
         ExportFormat::Csv | ExportFormat::Ndjson => {
-            app.open.spawn(in_time(send(export, sender), seats));
+            app.open.spawn(in_time(send(export, sender).boxed()));
         }
     }
     let mut response = body(parts).into_response();
@@ -100,8 +100,7 @@ async fn download(app: &Arc<App>, notes: &Notes, ticket: &str) -> Result<Respons
 }
 
 /// Ends a download that takes too long; its seats are free then.
-async fn in_time(sending: impl Future<Output = ()>, seats: [Seat; 2]) {
-    let most = Duration::from_secs(limits::EXPORT_DOWNLOAD_SECONDS.value as u64);
+async fn in_time(most: Duration, sending: BoxFuture<'static, ()>, seats: [Seat; 2]) {
     let _ = tokio::time::timeout(most, sending).await;
     drop(seats);
 }
@@ -119,7 +118,7 @@ fn body(parts: mpsc::Receiver<Part>) -> Body {
 }
 
 /// Sends what is written, until the client goes away or takes nothing for too long.
-async fn send(mut export: Export, parts: mpsc::Sender<Part>) {
+async fn send(mut export: Export, parts: Sender) {
     loop {
         let mut bytes = match export.next().await {
             Ok(Some(part)) => part.bytes,
@@ -128,15 +127,15 @@ async fn send(mut export: Export, parts: mpsc::Sender<Part>) {
         };
         while !bytes.is_empty() {
             let part = bytes.split_to(bytes.len().min(PART_BYTES));
-            if !is_taken(&parts, Part::Bytes(part)).await {
+            if !parts.is_taken(Part::Bytes(part)).await {
                 return;
             }
         }
     }
-    is_taken(&parts, Part::End).await;
+    parts.is_taken(Part::End).await;
 }
 
-async fn send_file(mut file: tokio::fs::File, parts: mpsc::Sender<Part>) {
+async fn send_file(mut file: tokio::fs::File, parts: Sender) {
     loop {
         let mut bytes = Vec::with_capacity(PART_BYTES);
         let part = file.read_buf(&mut bytes).await;
@@ -145,18 +144,19 @@ async fn send_file(mut file: tokio::fs::File, parts: mpsc::Sender<Part>) {
             Ok(_) => Part::Bytes(bytes.into()),
             Err(error) => return tell(Error::Internal(error.to_string())),
         };
-        if !is_taken(&parts, part).await {
+        if !parts.is_taken(part).await {
             return;
         }
     }
 }
 
-/// Whether there may be more to send: the client took the part before this one.
-async fn is_taken(parts: &mpsc::Sender<Part>, part: Part) -> bool {
-    let is_last = matches!(part, Part::End);
-    let patience = Duration::from_secs(limits::EXPORT_STALL_SECONDS.value as u64);
-    let sent = tokio::time::timeout(patience, parts.send(part)).await;
-    matches!(sent, Ok(Ok(()))) && !is_last
+impl Sender {
+    /// Whether there may be more to send: the client took the part before this one.
+    async fn is_taken(&self, part: Part) -> bool {
+        let is_last = matches!(part, Part::End);
+        let sent = tokio::time::timeout(self.patience, self.sender.send(part)).await;
+        matches!(sent, Ok(Ok(()))) && !is_last
+    }
 }
 
 /// Logged here: the status is on its way already.

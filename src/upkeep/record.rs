@@ -150,22 +150,6 @@ async fn forget_pushes(change: &Change, sides: &[RecordKey]) -> Result<u64> {
     Ok(count)
 }
 
-/// A resync of what affects the record has reached nothing yet, and will not: its filter names no record any more.
-async fn forget_filters(change: &Change, sides: &[RecordKey]) -> Result<u64> {
-    let sql = "UPDATE resync_batches SET filter = REPLACE(filter, $2, $3) WHERE hub_id = $1 AND filter LIKE $4";
-    let mut count = 0;
-    for side in sides {
-        let told = format!("\"recordId\":\"{}\"", side.id);
-        let values = [
-            told.clone().into(),
-            "\"recordId\":\"…\"".into(),
-            format!("%{told}%").into(),
-        ];
-        count += execute(change, sql, &values).await?;
-    }
-    Ok(count)
-}
-
 #[derive(FromQueryResult)]
 struct Message {
     id: Uuid,
@@ -236,18 +220,43 @@ fn forms(erased: &Erased) -> Vec<(String, String)> {
 }
 
 #[derive(FromQueryResult)]
-struct View {
+struct Filtered {
     id: Uuid,
-    filter: Option<String>,
+    filter: String,
 }
 
 /// A view of what affects the record alone shows nothing any more.
 async fn forget_views(change: &Change, sides: &[RecordKey]) -> Result<u64> {
     let mut count = 0;
-    let sql = "SELECT id, filter FROM record_views WHERE hub_id = $1 AND filter IS NOT NULL";
-    for view in rows::<View>(change, sql).await? {
-        let filter = filter::read(view.filter.as_deref().unwrap_or("{}"))?;
-        let is_theirs = filter.affecting.is_some_and(|affecting| {
+    for view in about(change, "record_views", sides).await? {
+        let sql = "DELETE FROM record_views WHERE hub_id = $1 AND id = $2";
+        count += execute(change, sql, &[view.id.into()]).await?;
+    }
+    Ok(count)
+}
+
+/// A resync of what affects the record reaches nothing more: its filter names no record that there is.
+async fn forget_filters(change: &Change, sides: &[RecordKey]) -> Result<u64> {
+    let mut count = 0;
+    for batch in about(change, "resync_batches", sides).await? {
+        let mut filter = filter::read(&batch.filter)?;
+        if let Some(affecting) = &mut filter.affecting {
+            affecting.record_id = "…".into();
+        }
+        let sql = "UPDATE resync_batches SET filter = $3 WHERE hub_id = $1 AND id = $2";
+        let values = [batch.id.into(), filter::kept(&filter)?.into()];
+        count += execute(change, sql, &values).await?;
+    }
+    Ok(count)
+}
+
+/// The rows of a table whose filter asks for what affects the record.
+async fn about(change: &Change, table: &str, sides: &[RecordKey]) -> Result<Vec<Filtered>> {
+    let sql = format!("SELECT id, filter FROM {table} WHERE hub_id = $1 AND filter IS NOT NULL");
+    let mut about = Vec::new();
+    for row in rows::<Filtered>(change, &sql).await? {
+        let affecting = filter::read(&row.filter)?.affecting;
+        let is_about = affecting.is_some_and(|affecting| {
             let system = affecting.system;
             let id = canonical_record_id(system, affecting.record_id.as_str());
             let object_type = affecting.object_type;
@@ -255,10 +264,9 @@ async fn forget_views(change: &Change, sides: &[RecordKey]) -> Result<u64> {
             let mut sides = sides.iter();
             sides.any(|side| side.is(system, object_type.as_deref(), Some(&id)))
         });
-        if is_theirs {
-            let sql = "DELETE FROM record_views WHERE hub_id = $1 AND id = $2";
-            count += execute(change, sql, &[view.id.into()]).await?;
+        if is_about {
+            about.push(row);
         }
     }
-    Ok(count)
+    Ok(about)
 }

@@ -48,6 +48,22 @@ fn serve_needs_a_good_secret() {
 
 /// Each flag of `serve` stands in the README with its environment variable.
 #[test]
+fn serve_needs_a_good_public_url() {
+    for url in [
+        "sync.example.com",
+        "ftp://sync.example.com",
+        "https://sync.example.com/?x=1",
+    ] {
+        let told = output(&["serve", "--public-url", url]);
+        let why = text(&told.stderr);
+        assert!(
+            !told.status.success() && why.contains("for example https://sync.example.com"),
+            "{why}"
+        );
+    }
+}
+
+#[test]
 fn readme_lists_all_flags() {
     let help = text(&output(&["serve", "--help"]).stdout);
     let readme = include_str!("../../README.md");

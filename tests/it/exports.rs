@@ -5,8 +5,10 @@ use std::io::Cursor;
 
 use calamine::{Data, DataType, Reader, Xlsx};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
-use crate::harness::{Server, both, engine, failure, manager, reader, success, token};
+use crate::harness::{Server, both, engine, eventually, failure, manager, reader, success, token};
 
 pub const EXPORT: &str = "mutation ($input: ExportSyncErrorsInput!) { exportSyncErrors(input: $input) { downloadUrl expiresAt fileName userErrors { code field message } } }";
 
@@ -210,6 +212,116 @@ both! {
         assert_eq!(server.error_code(ticket, "{ portal { hubId } }", json!({})).await, "UNAUTHENTICATED");
         server.pass(chrono::Duration::minutes(10));
         assert!(refused(url.to_owned()).await.contains("it has expired"));
+    }
+}
+
+both! {
+    configure = |config| config.public_url = Some("https://sync.example.com/api".into());
+    /// Addresses begin with where clients reach the server, and end with the token.
+    async fn addresses(server) {
+        let ends = server.read("{ viewer { expiresAt } }", json!({})).await["viewer"]["expiresAt"].take();
+        let at: chrono::DateTime<chrono::Utc> = ends.as_str().expect("an instant").parse().expect("an instant");
+        let now = chrono::DateTime::from_timestamp_micros(server.clock().load(std::sync::atomic::Ordering::SeqCst)).expect("an instant");
+        server.pass(at - now - chrono::Duration::minutes(5));
+        // The same token as before, which is good for five minutes more.
+        let order = order(server, json!({})).await;
+        assert!(order["downloadUrl"].as_str().is_some_and(|url| url.starts_with("https://sync.example.com/api/v1/exports?ticket=")), "{order}");
+        let until: chrono::DateTime<chrono::Utc> = order["expiresAt"].as_str().expect("an instant").parse().expect("an instant");
+        assert!((until - at).abs() < chrono::Duration::minutes(4), "{order}");
+    }
+}
+
+/// Records whose export is more than what the sockets of both ends hold.
+pub async fn many_pages(server: &Server) {
+    let page = "a page of an odd proxy ".repeat(2_600);
+    let long = |number: i64| {
+        failure(
+            &number.to_string(),
+            0,
+            json!({ "code": null, "message": null, "fields": [], "raw": page }),
+        )
+    };
+    for start in (0..MANY_PAGES).step_by(25) {
+        server
+            .record(json!((start..start + 25).map(long).collect::<Vec<_>>()))
+            .await;
+    }
+}
+
+pub const MANY_PAGES: i64 = 150;
+
+/// A download that has begun and is not read on, by a client whose socket holds little.
+pub struct Unread(TcpStream);
+
+impl Unread {
+    pub async fn begin(order: &Value) -> Self {
+        let url = order["downloadUrl"].as_str().expect("an address");
+        let (address, path) = url
+            .trim_start_matches("http://")
+            .split_once('/')
+            .expect("a path");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket
+            .set_recv_buffer_size(8 * 1024)
+            .expect("a small buffer");
+        let mut stream = socket
+            .connect(address.parse().expect("an address"))
+            .await
+            .expect("a connection");
+        let request =
+            format!("GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let mut begins = [0; 12];
+        stream.read_exact(&mut begins).await.expect("a status");
+        assert_eq!(&begins, b"HTTP/1.1 200");
+        Self(stream)
+    }
+
+    /// Reads on; answers whether the file came to its end.
+    async fn ends_whole(mut self) -> bool {
+        let mut rest = Vec::new();
+        let read = self.0.read_to_end(&mut rest).await;
+        read.is_ok() && rest.ends_with(b"\r\n0\r\n\r\n")
+    }
+}
+
+/// Two clients begin and take no more: they are cut off, see that something is missing, and their places are free again.
+async fn cut_off(server: &Server) {
+    many_pages(server).await;
+    let order = order(server, json!({})).await;
+    let stalled = [Unread::begin(&order).await, Unread::begin(&order).await];
+    let both_are_free = async || {
+        let next = [
+            download(server, &order).await,
+            download(server, &order).await,
+        ];
+        next.iter().all(|next| next.status() == 200).then_some(())
+    };
+    eventually("both places", both_are_free).await;
+    for stalled in stalled {
+        assert!(!stalled.ends_whole().await);
+    }
+}
+
+both! {
+    configure = |config| config.live.export_stall = std::time::Duration::from_millis(200);
+    /// Who takes nothing for too long is cut off; who goes on gets the whole.
+    async fn stalled(server) {
+        cut_off(server).await;
+        let order = order(server, json!({})).await;
+        let whole = eventually("a place", async || {
+            let response = download(server, &order).await;
+            (response.status() == 200).then_some(response)
+        }).await;
+        assert!(whole.bytes().await.expect("a file").len() > 59_000 * MANY_PAGES as usize);
+    }
+}
+
+both! {
+    configure = |config| config.live.export_download = std::time::Duration::from_millis(200);
+    /// However often a client takes something: a download ends in time.
+    async fn too_slow(server) {
+        cut_off(server).await;
     }
 }
 

@@ -8,7 +8,7 @@ use crate::commands::{command, text};
 use crate::harness::{Server, both, eventually, failure, manager, success};
 use crate::notifications::configure;
 use crate::push::Receiver;
-use crate::resync::{claim, resync};
+use crate::resync::{claim, resync, resync_matching};
 use crate::upkeep::{count, tables};
 
 /// All that a database holds of portals, as text.
@@ -95,6 +95,10 @@ async fn fill(server: &Server, url: &str) {
     assert_eq!(ids.len(), 2);
     resync(server, json!({ "errorIds": ids })).await;
     claim(server, json!({})).await;
+    for (object_type, id) in [("contact", "77501"), ("company", "77501")] {
+        let affecting = json!({ "system": "HUBSPOT", "objectType": object_type, "recordId": id });
+        resync_matching(server, json!({ "filter": { "affecting": affecting } })).await;
+    }
     server.pass(Duration::seconds(61));
     eventually("messages that wait", async || {
         (count(&server.database_url, "notification_deliveries").await == 2).then_some(())

@@ -45,9 +45,9 @@ struct ExportRecordViewInput {
     locale: Option<Locale>,
 }
 
-/// The answer to `exportSyncErrors`.
-#[derive(SimpleObject)]
-struct ExportSyncErrorsPayload {
+/// Where an export is.
+#[derive(SimpleObject, Default)]
+struct Download {
     /// Where the file is: GET it, without a token. It is written while it is downloaded, as things are then. Whoever has
     /// the address can read it. Null when something was refused.
     download_url: Option<Url>,
@@ -59,18 +59,27 @@ struct ExportSyncErrorsPayload {
     user_errors: Vec<UserError>,
 }
 
+impl Download {
+    fn refused(error: UserError) -> Self {
+        Self {
+            user_errors: vec![error],
+            ..Self::default()
+        }
+    }
+}
+
+/// The answer to `exportSyncErrors`.
+#[derive(SimpleObject)]
+struct ExportSyncErrorsPayload {
+    #[graphql(flatten)]
+    download: Download,
+}
+
 /// The answer to `exportRecordView`.
 #[derive(SimpleObject)]
 struct ExportRecordViewPayload {
-    /// Where the file is: GET it, without a token. It is written while it is downloaded, as things are then. Whoever has
-    /// the address can read it. Null when something was refused.
-    download_url: Option<Url>,
-    /// Until when, as often as it is asked: 10 minutes, at most as long as the token. Null when something was refused.
-    expires_at: Option<Instant>,
-    /// What the file is called: the portal, and the day there. Null when something was refused.
-    file_name: Option<String>,
-    /// What was refused.
-    user_errors: Vec<UserError>,
+    #[graphql(flatten)]
+    download: Download,
 }
 
 /// The mutations of exports.
@@ -88,8 +97,8 @@ impl ExportMutations {
     ) -> Result<ExportSyncErrorsPayload> {
         let call = Call::of(ctx)?;
         call.viewer.require::<Read>()?;
-        let (found, user_errors) = match scope_of::<Read>(call, input.hub_id.as_ref())? {
-            None => (None, vec![UserError::unknown_portal()]),
+        let download = match scope_of::<Read>(call, input.hub_id.as_ref())? {
+            None => Download::refused(UserError::unknown_portal()),
             Some(scope) => {
                 let filter = input.filter.unwrap_or_default();
                 let statuses = input.statuses.unwrap_or_default();
@@ -102,13 +111,7 @@ impl ExportMutations {
                 ordered(ctx, (scope, order), "filter").await?
             }
         };
-        let (url, ordered) = found.unzip();
-        Ok(ExportSyncErrorsPayload {
-            download_url: url.map(Url),
-            expires_at: ordered.as_ref().map(|ordered| Instant(ordered.until)),
-            file_name: ordered.map(|ordered| ordered.file_name),
-            user_errors,
-        })
+        Ok(ExportSyncErrorsPayload { download })
     }
 
     /// Gives the address of a file with the records that a saved view has when it is downloaded. Needs the scope
@@ -120,12 +123,11 @@ impl ExportMutations {
     ) -> Result<ExportRecordViewPayload> {
         let call = Call::of(ctx)?;
         call.viewer.require::<Read>()?;
-        let (found, user_errors) = match known_view(call, &input.record_view_id).await? {
+        let download = match known_view(call, &input.record_view_id).await? {
             None => {
                 let message = "No view with this id exists in the portals that the token names.";
                 let path = &["recordViewId"];
-                let error = UserError::new(UserErrorCode::NotFound, path, message);
-                (None, vec![error])
+                Download::refused(UserError::new(UserErrorCode::NotFound, path, message))
             }
             Some((scope, source)) => {
                 let order = Order {
@@ -136,13 +138,7 @@ impl ExportMutations {
                 ordered(ctx, (scope, order), "recordViewId").await?
             }
         };
-        let (url, ordered) = found.unzip();
-        Ok(ExportRecordViewPayload {
-            download_url: url.map(Url),
-            expires_at: ordered.as_ref().map(|ordered| Instant(ordered.until)),
-            file_name: ordered.map(|ordered| ordered.file_name),
-            user_errors,
-        })
+        Ok(ExportRecordViewPayload { download })
     }
 }
 
@@ -158,43 +154,40 @@ async fn known_view(call: &Call, id: &ID) -> Result<Option<(Scope<Read>, Source)
     Ok(view.map(|view| (scope, Source::View(view.id))))
 }
 
-/// An address with what can be had there, or what was refused.
-type Answer = (Option<(String, Ordered)>, Vec<UserError>);
-
 /// Orders an export; `cause` is the key that makes an address long.
 async fn ordered(
     ctx: &Context<'_>,
     (scope, order): (Scope<Read>, Order),
     cause: &str,
-) -> Result<Answer> {
+) -> Result<Download> {
     let call = Call::of(ctx)?;
     let exports = ctx.data::<Arc<Exports>>();
     let exports = exports.map_err(|_| Error::Internal("a schema without exports".into()))?;
     let Some(portal) = portals::find(call, &scope).await? else {
-        return Ok((None, vec![UserError::unknown_portal()]));
+        return Ok(Download::refused(UserError::unknown_portal()));
     };
     let now = call.env.clock.now();
+    let until = Exports::until(&call.viewer, now);
+    let file_name = file_name(&portal, order.format, now);
     let ordered = Ordered {
         hub_id: scope.hub_id(),
-        file_name: file_name(&portal, order.format, now),
         order,
-        until: Exports::until(&call.viewer, now),
+        file_name: file_name.clone(),
+        until,
     };
-    let url = exports
-        .url(&call.env, &call.viewer, ordered.clone())
-        .await?;
-    Ok(match url {
-        Some(url) => (Some((url, ordered)), Vec::new()),
-        None => {
-            let limit = limits::EXPORT_TICKET_BYTES;
-            let message = format!(
-                "The address would have more than {} {} ({}). Filter by less.",
-                limit.value, limit.unit, limit.name
-            );
-            (
-                None,
-                vec![UserError::new(UserErrorCode::TooLong, &[cause], message)],
-            )
-        }
+    let Some(url) = exports.url(&call.env, &call.viewer, ordered).await? else {
+        let limit = limits::EXPORT_TICKET_BYTES;
+        let message = format!(
+            "The address would have more than {} {} ({}). Filter by less.",
+            limit.value, limit.unit, limit.name
+        );
+        let error = UserError::new(UserErrorCode::TooLong, &[cause], message);
+        return Ok(Download::refused(error));
+    };
+    Ok(Download {
+        download_url: Some(Url(url)),
+        expires_at: Some(Instant(until)),
+        file_name: Some(file_name),
+        user_errors: Vec::new(),
     })
 }

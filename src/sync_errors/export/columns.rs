@@ -1,18 +1,13 @@
 //! The columns of a table: one list, in the order of the file.
 
-use std::sync::Arc;
-
-use chrono_tz::Tz;
-use uuid::Uuid;
-
-use super::pages::{ExportedError, Row};
-use crate::classify::{Details, RelatedRecord, SyncDirection, System, category_title};
-use crate::kernel::auth::{Read, Scope};
+use super::pages::ExportedError;
+use super::table::Table;
+use crate::classify::{Details, SyncDirection, System, category_title};
 use crate::kernel::clock::Micros;
 use crate::kernel::scalars::enum_name;
-use crate::portals::{Locale, PortalRow};
+use crate::portals::Locale;
 use crate::sync_errors::SyncErrorStatus;
-use crate::sync_errors::api::{AffectedRecord, Links, RecordRef, advice, error_id, title_of};
+use crate::sync_errors::api::{AffectedRecord, RecordRef, advice, error_id, title_of};
 
 /// What a cell holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,19 +38,19 @@ impl From<Option<i32>> for Cell {
 }
 
 /// An error with what its cells need.
-struct ErrorFacts<'a> {
-    error: &'a ExportedError,
-    table: &'a Table,
+pub(super) struct ErrorFacts<'a> {
+    pub(super) error: &'a ExportedError,
+    pub(super) table: &'a Table,
 }
 
 /// A column: its heading in English and German, and its cell, which is the error's or the record's.
-struct Column {
-    heading: [&'static str; 2],
-    cell: Of,
-    is_instant: bool,
+pub(super) struct Column {
+    pub(super) heading: [&'static str; 2],
+    pub(super) cell: Of,
+    pub(super) is_instant: bool,
 }
 
-enum Of {
+pub(super) enum Of {
     Error(fn(&ErrorFacts<'_>) -> Cell),
     Record(fn(&AffectedRecord) -> Cell),
     /// The record's own text; the error's where there is no record.
@@ -89,7 +84,7 @@ const fn instant(column: Column) -> Column {
     }
 }
 
-const COLUMNS: &[Column] = &[
+pub(super) const COLUMNS: &[Column] = &[
     of_error("Category", "Kategorie", |of| {
         Cell::Text(category_title(of.error.row.category, of.table.locale))
     }),
@@ -299,88 +294,5 @@ fn direction(direction: SyncDirection, locale: Locale) -> &'static str {
         (SyncDirection::HubspotToSalesforce, Locale::De) => "HubSpot nach Salesforce",
         (SyncDirection::SalesforceToHubspot, Locale::En) => "Salesforce to HubSpot",
         (SyncDirection::SalesforceToHubspot, Locale::De) => "Salesforce nach HubSpot",
-    }
-}
-
-/// The table of a portal in one language.
-pub(super) struct Table {
-    portal: Arc<PortalRow>,
-    scope: Scope<Read>,
-    links: Arc<Links>,
-    locale: Locale,
-    /// The cells of the error that the last row was about: rows of one error come together.
-    known: Option<(Uuid, Vec<Cell>)>,
-}
-
-impl Table {
-    pub(super) fn new(portal: Arc<PortalRow>, scope: Scope<Read>, locale: Locale) -> Self {
-        Self {
-            links: Arc::new(Links::of(&portal)),
-            portal,
-            scope,
-            locale,
-            known: None,
-        }
-    }
-
-    pub(super) fn portal(&self) -> &PortalRow {
-        &self.portal
-    }
-
-    pub(super) fn headings(&self) -> impl Iterator<Item = &'static str> {
-        let place = match self.locale {
-            Locale::En => 0,
-            Locale::De => 1,
-        };
-        COLUMNS.iter().map(move |column| column.heading[place])
-    }
-
-    /// The headings, where instants are shown in a time zone.
-    pub(super) fn headings_in(&self, zone: Tz) -> Vec<String> {
-        let headings = self.headings().zip(COLUMNS);
-        let heading = |(heading, column): (&str, &Column)| match column.is_instant {
-            true => format!("{heading} ({zone})"),
-            false => heading.to_owned(),
-        };
-        headings.map(heading).collect()
-    }
-
-    /// The cells of a row, one for each heading.
-    pub(super) fn cells(&mut self, row: Row) -> Vec<Cell> {
-        let mut cells = self.cells_of(&row.error);
-        let Some(record) = row.record else {
-            return cells;
-        };
-        let links = self.links.clone();
-        let record = AffectedRecord::new(self.scope.clone(), Arc::new(record), links, None);
-        for (cell, column) in cells.iter_mut().zip(COLUMNS) {
-            match column.cell {
-                Of::Error(_) => {}
-                Of::Record(of_record) => *cell = of_record(&record),
-                Of::Message => *cell = Cell::Text(record.row().message.clone()),
-            }
-        }
-        cells
-    }
-
-    fn cells_of(&mut self, error: &ExportedError) -> Vec<Cell> {
-        if let Some((id, cells)) = &self.known
-            && *id == error.row.id
-        {
-            return cells.clone();
-        }
-        let facts = ErrorFacts { error, table: self };
-        let cell = |column: &Column| match column.cell {
-            Of::Error(of_error) => of_error(&facts),
-            Of::Record(_) => Cell::Empty,
-            Of::Message => Cell::Text(error.row.message.clone()),
-        };
-        let cells: Vec<Cell> = COLUMNS.iter().map(cell).collect();
-        self.known = Some((error.row.id, cells.clone()));
-        cells
-    }
-
-    fn shown(&self, record: &RelatedRecord) -> RecordRef {
-        RecordRef::of_related(record.clone(), &self.links)
     }
 }

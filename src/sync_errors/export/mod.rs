@@ -3,12 +3,12 @@
 mod columns;
 mod lines;
 mod pages;
+mod table;
 mod text;
 mod ticket;
 mod workbook;
 
 use std::fs::File;
-use std::sync::Arc;
 
 use async_graphql::Enum;
 use bytes::Bytes;
@@ -25,8 +25,9 @@ use crate::kernel::error::{Error, Result};
 use crate::portals::{self, Locale, PortalRow};
 use crate::sync_errors::api::SyncErrorFilter;
 use crate::sync_errors::{SyncErrorStatus, filter, list, views};
-use columns::{Cell, Table};
+use columns::Cell;
 use pages::{Pages, Row};
+use table::Table;
 use workbook::Book;
 
 pub use ticket::{Exports, Ordered};
@@ -78,8 +79,6 @@ pub struct Part {
 pub struct Export {
     format: ExportFormat,
     table: Table,
-    locale: Locale,
-    time_zone: Tz,
     pages: Pages,
     expected_rows: Option<u64>,
     /// Whether the first line was told.
@@ -160,9 +159,7 @@ impl Export {
         let locale = order.locale.unwrap_or(portal.portal.locale);
         Ok(Some(Self {
             format: order.format,
-            time_zone: time_zone(&portal),
-            table: Table::new(Arc::clone(&portal), scope.clone(), locale),
-            locale,
+            table: Table::new(portal, scope.clone(), locale),
             pages: Pages::new(env.db.clone(), scope, (errors, view), with_failures),
             expected_rows,
             is_begun: false,
@@ -171,7 +168,7 @@ impl Export {
 
     /// What its file is called when it is written now.
     pub fn file_name(&self, now: Micros) -> String {
-        file_name(self.table.portal(), self.format, now)
+        file_name(&self.table.portal, self.format, now)
     }
 
     /// How many rows to expect, where the counters of the cards tell.
@@ -206,10 +203,10 @@ impl Export {
 
     /// The whole workbook. Tells how many rows were written each time that some were.
     pub async fn workbook(mut self, mut told: impl FnMut(u64)) -> Result<File> {
-        let zone = self.time_zone;
+        let zone = time_zone(&self.table.portal);
         let (sender, mut pages) = mpsc::channel::<Option<Vec<Vec<Cell>>>>(PAGES_ON_THE_WAY);
         let headings = self.table.headings_in(zone);
-        let mut book = Book::new(headings, self.locale, zone);
+        let mut book = Book::new(headings, self.table.locale, zone);
         let written = tokio::task::spawn_blocking(move || {
             while let Some(rows) = pages.blocking_recv() {
                 let Some(rows) = rows else {

@@ -204,6 +204,23 @@ mod tests {
         Ok(())
     }
 
+    /// Links that can be clicked are limited; further ones are there as texts.
+    #[test]
+    fn links() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let mut book = Book::new(vec!["Page".into()], Locale::En, Tz::UTC);
+        for number in 0..=LINKS {
+            let row = book.write(vec![Cell::Link(format!("https://example.com/{number}"))]);
+            row.map_err(|error| error.answer().message)?;
+        }
+        assert_eq!(book.links, LINKS);
+        let file = book.finish().map_err(|error| error.answer().message)?;
+        let mut book: Xlsx<_> = Xlsx::new(BufReader::new(file))?;
+        let range = book.worksheet_range("Sync errors")?;
+        let last = range.get_value((LINKS + 1, 0)).map(ToString::to_string);
+        assert_eq!(last, Some(format!("https://example.com/{LINKS}")));
+        Ok(())
+    }
+
     /// What is too long for a cell is cut, whatever it is written in.
     #[test]
     fn long_texts() {
