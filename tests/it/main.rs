@@ -13,6 +13,7 @@ mod coverage;
 mod documents;
 mod engines;
 mod exports;
+mod faults;
 mod feed;
 mod forgotten;
 mod grouping;

@@ -5,11 +5,15 @@
 
 pub mod exchanges;
 pub mod invariants;
+pub mod io_faults;
 pub mod live;
 mod logs;
 pub mod mails;
 pub mod metrics;
+pub mod outsider;
 pub mod postgres;
+pub mod process;
+pub mod proxy;
 pub mod remote;
 
 use std::sync::Arc;

@@ -1,0 +1,9 @@
+//! Faults that tests make themselves: what is acknowledged is kept, what passes by itself is UNAVAILABLE, and one
+//! portal's trouble stays its own.
+//!
+//! Those that need minutes, or a PostgreSQL that others use too, are in `chaos`.
+
+mod disk_full;
+mod io_errors;
+mod power_cut;
+pub mod reports;
