@@ -5,5 +5,6 @@
 
 mod disk_full;
 mod io_errors;
+mod migrations;
 mod power_cut;
 pub mod reports;

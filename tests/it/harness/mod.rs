@@ -29,7 +29,7 @@ use sync_health::kernel::tls;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-const SECRET: &[u8] = b"a secret of the tests, 32 bytes or more";
+pub const SECRET: &[u8] = b"a secret of the tests, 32 bytes or more";
 /// Minute 0 of [`minute`]; the manual clock starts an hour later, so that what tests report lies in the past.
 pub const START: &str = "2026-03-02T10:00:00Z";
 
@@ -217,6 +217,12 @@ impl Server {
     /// Stops the server.
     pub async fn stop(mut self) {
         self.end().await;
+    }
+
+    /// Stops the server and answers its database, with the folder that it may be in.
+    pub async fn stop_and_keep(mut self) -> (String, tempfile::TempDir) {
+        self.end().await;
+        (self.database_url, self._folder)
     }
 
     async fn end(&mut self) {
