@@ -4,7 +4,10 @@
 //! Those that need minutes, or a PostgreSQL that others use too, are in `chaos`.
 
 mod disk_full;
+mod gate;
 mod io_errors;
+mod locks;
 mod migrations;
 mod power_cut;
 pub mod reports;
+mod silence;

@@ -38,8 +38,11 @@ impl Reports {
     /// Reports to these servers of one database.
     pub fn to(urls: &[&str]) -> Self {
         sync_health::kernel::tls::choose_provider();
+        // As clients do, it gives up a server that does not answer.
+        let patience = Duration::from_secs(15);
+        let client = reqwest::Client::builder().timeout(patience).build();
         Self {
-            http: reqwest::Client::new(),
+            http: client.expect("a client"),
             urls: Mutex::new(urls.iter().map(|url| (*url).to_owned()).collect()),
             acknowledged: Mutex::default(),
             refused: AtomicUsize::new(0),

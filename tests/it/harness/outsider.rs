@@ -2,6 +2,8 @@
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 
+use super::eventually;
+
 /// One connection to a database.
 pub struct Outsider(DatabaseConnection);
 
@@ -39,6 +41,15 @@ impl Outsider {
                 .await;
             }
         }
+    }
+
+    /// Somebody waits for what this one holds.
+    pub async fn waited_for(&self) {
+        let waiting = "SELECT count(*) AS number FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))";
+        eventually("somebody who waits", async || {
+            (self.number(waiting).await > 0).then_some(())
+        })
+        .await;
     }
 
     pub async fn let_go(&self) {

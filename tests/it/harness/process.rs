@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -46,6 +47,13 @@ impl Reply {
     }
 }
 
+/// A client that waits longer than any operation may take, and not for ever.
+pub fn patient_client() -> reqwest::Client {
+    let patience = Duration::from_secs(45);
+    let client = reqwest::Client::builder().timeout(patience).build();
+    client.expect("a client")
+}
+
 pub struct Process {
     child: Child,
     pub address: String,
@@ -82,7 +90,7 @@ impl Process {
             child,
             url: format!("http://{address}"),
             address,
-            http: reqwest::Client::new(),
+            http: patient_client(),
             folder,
         }
     }
@@ -97,13 +105,19 @@ impl Process {
 
     /// What `/readyz` answers.
     pub async fn readiness(&self) -> Option<u16> {
-        let asked = self.http.get(format!("{}/readyz", self.url)).send().await;
+        let asked = self.http.get(format!("{}/readyz", self.url));
+        let asked = asked.timeout(Duration::from_secs(20)).send().await;
         Some(asked.ok()?.status().as_u16())
     }
 
     pub async fn ask(&self, token: &str, query: &str, variables: Value) -> Option<Reply> {
         let body = json!({ "query": query, "variables": variables });
-        Reply::to(&self.http, &self.url, token, &body).await
+        self.send(token, &body).await
+    }
+
+    /// Sends a whole request.
+    pub async fn send(&self, token: &str, body: &Value) -> Option<Reply> {
+        Reply::to(&self.http, &self.url, token, body).await
     }
 
     /// What it logged so far.
