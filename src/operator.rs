@@ -45,7 +45,11 @@ fn is_missing(database: &Database) -> bool {
 
 async fn connect(database: &Database) -> Result<Env, String> {
     let auth = VerifierConfig::of_secret(Vec::new());
-    let config = Config::new(database.database_url.clone(), auth);
+    let config = Config {
+        // Whoever runs a command waits for its end.
+        statement_timeout: None,
+        ..Config::new(database.database_url.clone(), auth)
+    };
     let db = Db::connect(&config).await.map_err(text)?;
     Ok(Env {
         db,

@@ -19,6 +19,11 @@ macro_rules! migration {
 
         #[async_trait::async_trait]
         impl sea_orm_migration::prelude::MigrationTrait for Migration {
+            /// All of its statements and the word that it was made are kept together, on both databases.
+            fn use_transaction(&self) -> Option<bool> {
+                Some(true)
+            }
+
             async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
                 crate::run(manager, UP).await
             }
@@ -39,6 +44,7 @@ mod m0006_resync_webhooks;
 mod m0007_notifications;
 mod m0008_retention;
 mod m0009_record_views;
+mod m0016_write_probes;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -55,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_notifications::Migration),
             Box::new(m0008_retention::Migration),
             Box::new(m0009_record_views::Migration),
+            Box::new(m0016_write_probes::Migration),
         ]
     }
 }

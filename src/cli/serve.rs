@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use sync_health::kernel::auth::{KeySource, VerifierConfig};
-use sync_health::kernel::config::{Config, LiveConfig, Rate, RetentionConfig};
+use sync_health::kernel::config::{Config, LiveConfig, Rate, RetentionConfig, Synchronous};
 use sync_health::kernel::limits;
 use sync_health::kernel::mail::MailConfig;
 
@@ -18,6 +18,14 @@ pub struct Serve {
     pub listen: String,
     #[command(flatten)]
     database: Database,
+    /// PostgreSQL itself where --database-url leads to a pooler: NOTIFY does not pass one that lends connections for a
+    /// transaction at a time. Without, what other servers commit is seen within a second.
+    #[arg(long, env = "SYNC_HEALTH_DATABASE_LISTEN_URL", hide_env_values = true)]
+    database_listen_url: Option<String>,
+    /// When SQLite says that a change is kept: when it is on the disk (full), or when the operating system has it
+    /// (normal), which is faster, and a power cut may take the last changes back.
+    #[arg(long, env = "SYNC_HEALTH_SQLITE_SYNCHRONOUS", value_enum, default_value_t = SqliteSynchronous::Full)]
+    sqlite_synchronous: SqliteSynchronous,
     #[command(flatten)]
     secret: Secret,
     #[command(flatten)]
@@ -57,6 +65,15 @@ pub struct Serve {
     /// Send traces to this OpenTelemetry collector (OTLP over HTTP), for example http://127.0.0.1:4318.
     #[arg(long, env = "SYNC_HEALTH_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
+}
+
+/// When SQLite says that a change is kept.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum SqliteSynchronous {
+    /// When it is on the disk.
+    Full,
+    /// When the operating system has it.
+    Normal,
 }
 
 #[derive(Args)]
@@ -195,6 +212,11 @@ impl Serve {
         let rates = self.rates;
         Ok(Config {
             database_connections: self.database_connections,
+            database_listen_url: self.database_listen_url,
+            sqlite_synchronous: match self.sqlite_synchronous {
+                SqliteSynchronous::Full => Synchronous::Full,
+                SqliteSynchronous::Normal => Synchronous::Normal,
+            },
             points: Rate::new(rates.points, rates.points_per_second),
             report_points: Rate::new(rates.report_points, rates.report_points_per_second),
             live: LiveConfig {

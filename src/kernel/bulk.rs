@@ -5,10 +5,11 @@
 
 use sea_orm::sea_query::{ArrayType, Value};
 use sea_orm::{
-    ColumnTrait, ColumnType, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait,
-    FromQueryResult, IdenStatic, Iterable, ModelTrait, PrimaryKeyToColumn, Statement,
+    ColumnTrait, ColumnType, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, IdenStatic,
+    Iterable, ModelTrait, PrimaryKeyToColumn, Statement,
 };
 
+use crate::kernel::db::Transaction;
 use crate::kernel::error::{Error, Result};
 
 /// Rows in one statement on SQLite: as many as fit of the largest, then of the next.
@@ -18,7 +19,7 @@ const POSTGRES_ROWS: usize = 2_000;
 
 /// Writes rows: inserts the new, replaces those whose primary key exists.
 pub async fn upsert<'a, E>(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     rows: impl IntoIterator<Item = &'a E::Model>,
 ) -> Result<()>
 where
@@ -43,7 +44,7 @@ where
 
 /// Inserts rows with a clause `ON CONFLICT …` (or nothing).
 pub async fn insert<'a, E>(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     rows: impl IntoIterator<Item = &'a E::Model>,
     conflict: &str,
 ) -> Result<()>
@@ -60,7 +61,7 @@ where
 
 /// Inserts rows with a clause `ON CONFLICT … RETURNING …`; answers what that returns.
 pub async fn insert_returning<'a, E, M>(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     rows: impl IntoIterator<Item = &'a E::Model>,
     clause: &str,
 ) -> Result<Vec<M>>

@@ -14,14 +14,20 @@ use crate::kernel::mail::MailConfig;
 pub struct Config {
     /// `sqlite://PATH` or `postgres://…`.
     pub database_url: String,
+    /// PostgreSQL past a pooler, for LISTEN; absent: the same address.
+    pub database_listen_url: Option<String>,
     /// Whose tokens are accepted.
     pub auth: VerifierConfig,
     /// Where "now" comes from.
     pub clock: Clock,
     /// Connections that read, and on PostgreSQL as many that write.
     pub database_connections: u32,
+    /// When SQLite says that a change is kept.
+    pub sqlite_synchronous: Synchronous,
     /// How long one GraphQL operation may take.
     pub operation_timeout: Duration,
+    /// How long PostgreSQL may take for one statement; absent for commands, which take the time that they need.
+    pub statement_timeout: Option<Duration>,
     /// How long a stopping server waits for the requests in flight.
     pub shutdown_timeout: Duration,
     /// What a subject can spend on a portal by queries and mutations.
@@ -48,6 +54,16 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Whether `GET /graphiql` serves GraphiQL.
     pub graphiql: bool,
+}
+
+/// When SQLite says that a change is kept (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Synchronous {
+    /// When it is on the disk.
+    #[default]
+    Full,
+    /// When the operating system has it: a power cut may take the last changes back.
+    Normal,
 }
 
 /// For how many days what is over is kept.
@@ -131,14 +147,22 @@ impl Rate {
 pub const MIN_SECRET_BYTES: usize = 32;
 
 impl Config {
+    /// Whether the database is a SQLite file.
+    pub fn is_sqlite(&self) -> bool {
+        self.database_url.starts_with("sqlite:")
+    }
+
     /// The defaults beside the two values that have none.
     pub fn new(database_url: String, auth: VerifierConfig) -> Self {
         Self {
             database_url,
+            database_listen_url: None,
             auth,
             clock: Clock::System,
             database_connections: 8,
+            sqlite_synchronous: Synchronous::default(),
             operation_timeout: Duration::from_secs(limits::OPERATION_SECONDS.value as u64),
+            statement_timeout: Some(Duration::from_secs(limits::STATEMENT_SECONDS.value as u64)),
             shutdown_timeout: Duration::from_secs(10),
             points: Rate::of(limits::BUCKET_POINTS, limits::RESTORED_POINTS),
             report_points: Rate::of(limits::REPORT_BUCKET_POINTS, limits::RESTORED_REPORT_POINTS),

@@ -4,8 +4,12 @@
 //! a bare `?` could tell a client what the database said. What is ours is logged here, once, with a reference
 //! that the client sees too.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
-use sea_orm::{ConnAcquireErr, DbErr};
+use sea_orm::DbErr;
+
+use crate::kernel::db::failure::{self, Failure};
 
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -29,6 +33,8 @@ pub enum Error {
     Timeout(String),
     /// Too much was asked for in too short a time.
     RateLimited(String),
+    /// Others do so much in the same portal that there was no turn.
+    Busy,
     /// The database.
     Database(DbErr),
     /// Anything else of ours.
@@ -50,7 +56,12 @@ pub struct Answer {
     pub status: StatusCode,
     /// What is wrong and what to do.
     pub message: String,
+    /// Whether it is worth while to try the same again at once: another transaction came between.
+    pub is_conflict: bool,
 }
+
+/// When a client shall come back after UNAVAILABLE.
+pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Error {
     /// Translates for the client; what is ours is logged with a reference and hidden.
@@ -64,54 +75,91 @@ impl Error {
             Self::PayloadTooLarge(m) => ("PAYLOAD_TOO_LARGE", StatusCode::PAYLOAD_TOO_LARGE, m),
             Self::Timeout(m) => ("TIMEOUT", StatusCode::GATEWAY_TIMEOUT, m),
             Self::RateLimited(m) => ("RATE_LIMITED", StatusCode::TOO_MANY_REQUESTS, m),
-            Self::Database(error) => return unexpected(is_unavailable(&error), &error.to_string()),
-            Self::Internal(text) => return unexpected(false, &text),
+            Self::Busy => return busy(),
+            Self::Database(error) => return of_database(&error),
+            Self::Internal(text) => return internal(&text),
         };
         Answer {
             code,
             status,
             message,
+            is_conflict: false,
         }
     }
 }
 
-/// Logs what is ours under a fresh reference and answers with that reference alone.
-fn unexpected(unavailable: bool, error: &str) -> Answer {
+/// Logs a fault of ours under a fresh reference and answers with that reference alone.
+fn internal(error: &str) -> Answer {
     let reference = uuid::Uuid::now_v7();
-    tracing::error!(%reference, error, unavailable, "a request failed through no fault of its own");
-    let (code, status, text) = if unavailable {
-        (
-            "UNAVAILABLE",
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The database cannot be reached. Try again in a few seconds",
-        )
-    } else {
-        (
-            "INTERNAL_SERVER_ERROR",
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Something failed here",
-        )
-    };
+    tracing::error!(%reference, error, "a request failed through no fault of its own");
     Answer {
-        code,
-        status,
-        message: format!("{text} (reference {reference})."),
+        code: "INTERNAL_SERVER_ERROR",
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        message: format!("Something failed here (reference {reference})."),
+        is_conflict: false,
     }
 }
 
-/// Whether the database cannot be reached, rather than has refused something.
-fn is_unavailable(error: &DbErr) -> bool {
-    matches!(
-        error,
-        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed)
-            | DbErr::Conn(_)
-    )
+/// The same for what passes by itself, with what there is to say of it.
+fn of_database(error: &DbErr) -> Answer {
+    let failure = failure::of(error);
+    let text = match failure {
+        Failure::Fault => return internal(&error.to_string()),
+        Failure::Slow => return Error::Timeout(SLOW.into()).answer(),
+        Failure::Locked => "Somebody else holds what this needs, and did not let go of it in time",
+        Failure::Conflict => "Others changed the same at the same moment",
+        Failure::Unreachable => "The database cannot be reached",
+        Failure::Full => "The database has no room, or its disk fails",
+        Failure::ReadOnly => "The database takes no changes at present",
+        Failure::Unmigrated => "The database has to be migrated: run `sync-health migrate`",
+    };
+    let reference = uuid::Uuid::now_v7();
+    let error = error.to_string();
+    match failure {
+        // Others were faster: nothing is broken.
+        Failure::Locked | Failure::Conflict => {
+            tracing::warn!(%reference, error, ?failure, "a request did not get its turn");
+        }
+        _ => tracing::error!(%reference, error, ?failure, "{text}"),
+    }
+    Answer {
+        is_conflict: failure == Failure::Conflict,
+        ..unavailable(text, reference)
+    }
 }
+
+const SLOW: &str =
+    "A statement took longer than it may (statementSeconds). Ask for less at a time.";
+
+fn busy() -> Answer {
+    let reference = uuid::Uuid::now_v7();
+    tracing::warn!(%reference, "a request did not get its turn: its portal's connections are in use");
+    let text = "Others do so much in this portal, or hold it, that there was no turn in time";
+    unavailable(text, reference)
+}
+
+fn unavailable(text: &str, reference: uuid::Uuid) -> Answer {
+    let seconds = RETRY_AFTER.as_secs();
+    Answer {
+        code: "UNAVAILABLE",
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        message: format!("{text}. Try again in {seconds} seconds (reference {reference})."),
+        is_conflict: false,
+    }
+}
+
+/// Where an error of GraphQL says that the same may go through at once; clients do not see it.
+pub const CONFLICT: &str = "conflict";
 
 impl From<Error> for async_graphql::Error {
     fn from(error: Error) -> Self {
         use async_graphql::ErrorExtensions;
         let answer = error.answer();
-        Self::new(answer.message).extend_with(|_, extensions| extensions.set("code", answer.code))
+        Self::new(answer.message).extend_with(|_, extensions| {
+            extensions.set("code", answer.code);
+            if answer.is_conflict {
+                extensions.set(CONFLICT, true);
+            }
+        })
     }
 }

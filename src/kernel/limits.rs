@@ -149,6 +149,16 @@ limits! {
     MAIL_SECONDS = "mailSeconds", 30, "seconds";
     /// Seconds that one GraphQL operation may take.
     OPERATION_SECONDS = "operationSeconds", 30, "seconds";
+    /// Seconds that PostgreSQL may take for one statement of a server.
+    STATEMENT_SECONDS = "statementSeconds", 20, "seconds";
+    /// Seconds that a transaction waits for a lock of PostgreSQL.
+    LOCK_SECONDS = "lockSeconds", 10, "seconds";
+    /// Seconds after which PostgreSQL ends a transaction that writes and whose server says nothing.
+    IDLE_TRANSACTION_SECONDS = "idleTransactionSeconds", 5, "seconds";
+    /// Part of the connections that read that requests to one portal use at once; one connection at least.
+    PORTAL_READ_PERCENT = "portalReadPercent", 50, "percent of the connections";
+    /// Part of the connections that write that requests to one portal use at once; one connection at least.
+    PORTAL_WRITE_PERCENT = "portalWritePercent", 25, "percent of the connections";
     /// Points that a subject can spend on one portal at once; the configuration may set another value.
     BUCKET_POINTS = "bucketPoints", 200_000, "points";
     /// Points that come back each second; the configuration may set another value.

@@ -7,9 +7,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sea_orm::sqlx::postgres::PgListener;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
+use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
+use sea_orm::sqlx::{self, Executor};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use tokio::sync::watch;
+
+use crate::kernel::db::{self, Transaction};
 
 /// The channel of NOTIFY; what is sent is the portal's Hub ID.
 const CHANNEL: &str = "sync_health";
@@ -22,6 +25,10 @@ pub const STATE_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long to wait before connecting again.
 const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long nothing may be heard before the connection is asked whether it still answers, and how long it may take to.
+const SILENCE: Duration = Duration::from_secs(15);
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The rings of one process.
 #[derive(Debug, Clone, Default)]
@@ -38,11 +45,7 @@ impl Wake {
     }
 
     /// Lets the transaction ring in other processes when it commits; on SQLite there are none to be told so.
-    pub async fn tell_others(
-        &self,
-        transaction: &DatabaseTransaction,
-        hub_id: i64,
-    ) -> Result<(), DbErr> {
+    pub async fn tell_others(&self, transaction: &Transaction, hub_id: i64) -> Result<(), DbErr> {
         if transaction.get_database_backend() == DbBackend::Postgres {
             let values = [CHANNEL.into(), hub_id.to_string().into()];
             let sql = "SELECT pg_notify($1, $2)";
@@ -85,16 +88,33 @@ impl Wake {
         }
     }
 
-    async fn pass_on(&self, database_url: &str) -> Result<(), sea_orm::sqlx::Error> {
-        let mut listener = PgListener::connect(database_url).await?;
+    async fn pass_on(&self, database_url: &str) -> Result<(), sqlx::Error> {
+        let options = db::postgres_options(database_url)?;
+        let one = PgPoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None);
+        let pool = one.connect_with(options).await?;
+        let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(CHANNEL).await?;
         // What was rung before this moment was not heard.
         self.ring_all();
-        while let Some(notification) = listener.try_recv().await? {
-            if let Ok(hub_id) = notification.payload().parse() {
-                self.ring(hub_id);
+        loop {
+            match tokio::time::timeout(SILENCE, listener.try_recv()).await {
+                Ok(Ok(Some(notification))) => {
+                    if let Ok(hub_id) = notification.payload().parse() {
+                        self.ring(hub_id);
+                    }
+                }
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Err(error)) => return Err(error),
+                // A listener says nothing by itself: a connection whose packets vanish would be listened to for ever.
+                Err(_) => {
+                    let answered = listener.execute("SELECT 1");
+                    let answered = tokio::time::timeout(PING_TIMEOUT, answered).await;
+                    answered.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+                }
             }
         }
-        Ok(())
     }
 }

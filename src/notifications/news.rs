@@ -1,12 +1,12 @@
 //! What is new between two positions of a portal's feed. One statement for each kind of news, whatever the number of
 //! events: what an error went through in the window is one line, and the ends of the window decide what is told of it.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use crate::classify::SyncErrorCategory;
 use crate::kernel::clock::Micros;
-use crate::kernel::db::Snapshot;
+use crate::kernel::db::{Snapshot, Transaction};
 use crate::kernel::error::Result;
 use crate::kernel::limits;
 use crate::notifications::tables::notification_settings;
@@ -138,7 +138,7 @@ impl Window {
     }
 
     /// Remembers the causes that are new as told.
-    pub(super) async fn remember(&self, transaction: &DatabaseTransaction) -> Result<()> {
+    pub(super) async fn remember(&self, transaction: &Transaction) -> Result<()> {
         let sql = format!(
             "{} INSERT INTO notification_told (hub_id, error_id, told_at) SELECT $1, t.error_id, t.seen_at {ERRORS} WHERE {} {AGAIN}",
             self.turns_sql(),
@@ -216,7 +216,7 @@ fn largest() -> String {
 /// What is open and large enough when telling begins, or when other causes are told from now on, is not news later; what
 /// has opened since news were told last still is.
 pub(super) async fn begin(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     settings: &notification_settings::Model,
     now: Micros,
 ) -> Result<()> {

@@ -2,8 +2,8 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, Order, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
-    QueryFilter, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
+    QuerySelect, Statement,
 };
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use crate::kernel::auth::{Right, Scope};
 use crate::kernel::bulk;
 use crate::kernel::clock::Micros;
 use crate::kernel::columns::{columns, columns_of, names_of};
-use crate::kernel::db::Snapshot;
+use crate::kernel::db::{Snapshot, Transaction};
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
 use crate::kernel::page::Page;
@@ -35,7 +35,7 @@ pub(super) async fn settings<R: Right>(
 
 /// The settings as a change sees them: nobody else writes them until it ends.
 pub(super) async fn locked<R: Right>(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     scope: &Scope<R>,
 ) -> Result<notification_settings::Model> {
     let mut select = notification_settings::Entity::find_by_id(scope.hub_id());
@@ -69,7 +69,7 @@ pub(super) async fn candidates(snapshot: &Snapshot, now: Micros) -> Result<Vec<C
 
 /// Writes settings, unless somebody else has written them since they were read.
 pub(super) async fn replace(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     mut row: notification_settings::Model,
 ) -> Result<bool> {
     let read = row.version;
@@ -106,7 +106,7 @@ struct Key {
 
 /// Writes a message and its deliveries.
 pub(super) async fn insert(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     message: &notifications::Model,
     deliveries: &[notification_deliveries::Model],
 ) -> Result<()> {
@@ -285,7 +285,7 @@ pub(super) async fn end(
             WHERE d.hub_id = $1 AND d.notification_id = $2 AND d.status = 0)";
         transaction.execute_raw(of_message(drop)).await?;
     }
-    Ok(transaction.commit().await?)
+    transaction.commit().await
 }
 
 /// The message of a delivery.

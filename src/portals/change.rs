@@ -5,12 +5,13 @@
 //! nothing. On SQLite the whole database has one writer; the same code takes its lock at once.
 
 use sea_orm::sea_query::LockType;
-use sea_orm::{DatabaseTransaction, DbBackend, EntityTrait, QuerySelect};
+use sea_orm::{DbBackend, EntityTrait, QuerySelect};
 use uuid::Uuid;
 
 use crate::kernel::auth::{Scope, Writing};
 use crate::kernel::bulk;
 use crate::kernel::clock::Micros;
+use crate::kernel::db::Transaction;
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::wake::Wake;
@@ -19,7 +20,7 @@ use crate::portals::tables::{feed_heads, portal_changes};
 
 /// A change of one portal under way. Dropped without [`Change::commit`], it did not happen.
 pub struct Change {
-    transaction: DatabaseTransaction,
+    transaction: Transaction,
     wake: Wake,
     head: feed_heads::Model,
     moved: bool,
@@ -32,7 +33,7 @@ impl Change {
     /// Begins a change and waits until it is the portal's only one. `None` when the portal does not exist: only one
     /// that the token names is made.
     pub async fn begin<R: Writing>(env: &Env, scope: &Scope<R>) -> Result<Option<Self>> {
-        let transaction = env.db.begin().await?;
+        let transaction = env.db.begin_for(scope.hub_id()).await?;
         let mut head = Self::lock(&transaction, env.db.backend(), scope.hub_id()).await?;
         if head.is_none() && scope.is_named() {
             store::insert_empty(&transaction, &[scope.hub_id()]).await?;
@@ -50,7 +51,7 @@ impl Change {
 
     /// FOR NO KEY UPDATE: readers and the portal's other tables are not held up.
     async fn lock(
-        transaction: &DatabaseTransaction,
+        transaction: &Transaction,
         backend: DbBackend,
         hub_id: i64,
     ) -> Result<Option<feed_heads::Model>> {
@@ -62,7 +63,7 @@ impl Change {
     }
 
     /// What the change writes with.
-    pub fn transaction(&self) -> &DatabaseTransaction {
+    pub fn transaction(&self) -> &Transaction {
         &self.transaction
     }
 

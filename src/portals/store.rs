@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement};
-use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, QueryResult};
+use sea_orm::{DbErr, EntityTrait, FromQueryResult, QueryResult};
 use uuid::Uuid;
 
 use crate::classify::SyncErrorCategory;
@@ -11,7 +11,7 @@ use crate::kernel::auth::{Portals, Right, Scope, Viewer};
 use crate::kernel::bulk;
 use crate::kernel::call::Call;
 use crate::kernel::columns::{columns, columns_of};
-use crate::kernel::db::Snapshot;
+use crate::kernel::db::{Snapshot, Transaction};
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::kernel::page::{Page, TotalCount};
@@ -266,7 +266,7 @@ async fn create(call: &Call, hub_ids: &[i64]) -> Result<()> {
 }
 
 /// Inserts empty portals; those that exist stay as they are.
-pub(super) async fn insert_empty(transaction: &DatabaseTransaction, hub_ids: &[i64]) -> Result<()> {
+pub(super) async fn insert_empty(transaction: &Transaction, hub_ids: &[i64]) -> Result<()> {
     let portals: Vec<_> = hub_ids.iter().map(|id| empty(*id)).collect();
     let heads: Vec<_> = hub_ids.iter().map(|id| new_head(*id)).collect();
     bulk::insert::<portals::Entity>(transaction, &portals, "ON CONFLICT (hub_id) DO NOTHING")
@@ -314,7 +314,7 @@ fn new_head(hub_id: i64) -> feed_heads::Model {
 
 /// The settings as a change sees them, inside its transaction.
 pub(super) async fn settings(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     hub_id: i64,
 ) -> Result<Option<portals::Model>> {
     Ok(portals::Entity::find_by_id(hub_id).one(transaction).await?)
@@ -322,7 +322,7 @@ pub(super) async fn settings(
 
 /// Writes settings and sync state.
 pub(super) async fn write_settings(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     portal: portals::Model,
 ) -> Result<()> {
     bulk::upsert::<portals::Entity>(transaction, &[portal]).await

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::accepts::Accepts;
 use super::operation::{Cost, Executed, is_refused};
 use super::request_log::Notes;
-use crate::kernel::error::{Answer, Error};
+use crate::kernel::error::{Answer, CONFLICT, Error, RETRY_AFTER};
 use crate::kernel::limits::{self, Limit};
 use crate::kernel::text::cut;
 
@@ -50,6 +50,7 @@ impl Refusal {
             code: "BAD_USER_INPUT",
             status,
             message: message.into(),
+            is_conflict: false,
         };
         Self {
             status: Some(status),
@@ -63,6 +64,7 @@ impl Refusal {
             code,
             status: StatusCode::BAD_REQUEST,
             message: cut(&message, limits::ERROR_CHARACTERS.value).to_owned(),
+            is_conflict: false,
         })
     }
 
@@ -149,6 +151,9 @@ impl Refusal {
             StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
             }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());
+            }
             _ => {}
         }
         if let Some((cost, wait)) = later {
@@ -175,7 +180,15 @@ pub(super) fn answer(executed: Executed, accepts: Accepts, notes: &Notes) -> Res
             return Refusal::from(Error::Internal(error.to_string())).into_response(accepts, notes);
         }
     };
-    rate_limit_headers(answered.headers_mut(), cost);
+    let headers = answered.headers_mut();
+    if response
+        .errors
+        .iter()
+        .any(|error| code(error) == Some("UNAVAILABLE"))
+    {
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());
+    }
+    rate_limit_headers(headers, cost);
     answered
 }
 
@@ -315,15 +328,23 @@ fn described(errors: &[ServerError]) -> impl Iterator<Item = &ServerError> {
     errors.iter().take(limits::ANSWERED_ERRORS.value)
 }
 
+/// The code of an error of ours.
+fn code(error: &ServerError) -> Option<&str> {
+    match error.extensions.as_ref()?.get("code") {
+        Some(Value::String(code)) => Some(code),
+        _ => None,
+    }
+}
+
+/// Whether another transaction came between: the same may go through at once.
+pub(super) fn is_conflict(error: &ServerError) -> bool {
+    let extensions = error.extensions.as_ref();
+    extensions.is_some_and(|extensions| extensions.get(CONFLICT).is_some())
+}
+
 /// Errors of ours carry their code; what async-graphql finds itself is about the document, or about a value in it.
 fn error_json(error: &ServerError) -> serde_json::Value {
-    let code = error
-        .extensions
-        .as_ref()
-        .and_then(|extensions| match extensions.get("code") {
-            Some(Value::String(code)) => Some(code.clone()),
-            _ => None,
-        });
+    let code = code(error);
     let default = if error.path.is_empty() {
         "GRAPHQL_VALIDATION_FAILED"
     } else {
@@ -342,7 +363,7 @@ fn error_json(error: &ServerError) -> serde_json::Value {
         .iter()
         .map(|at| json!({ "line": at.line, "column": at.column }))
         .collect();
-    let mut json = json!({ "message": cut(&error.message, limits::ERROR_CHARACTERS.value), "extensions": { "code": code.as_deref().unwrap_or(default) } });
+    let mut json = json!({ "message": cut(&error.message, limits::ERROR_CHARACTERS.value), "extensions": { "code": code.unwrap_or(default) } });
     if !locations.is_empty() {
         json["locations"] = json!(locations);
     }

@@ -165,11 +165,17 @@ pub async fn run(
     db.close().await
 }
 
-/// Hears what other servers on the same PostgreSQL commit, for ever; on SQLite there are none.
+/// Hears what other servers on the same PostgreSQL commit, for ever; on SQLite there are none, and behind some poolers
+/// nothing is heard.
 async fn hear_others(app: &App, config: &Config) {
-    match app.env.db.backend() {
-        DbBackend::Postgres if config.hears_others => {
-            app.env.wake.listen_to_postgres(&config.database_url).await;
+    let db = &app.env.db;
+    let url = match &config.database_listen_url {
+        Some(url) => Some(url),
+        None => db.hears_notifications().then_some(&config.database_url),
+    };
+    match url {
+        Some(url) if config.hears_others && db.backend() == DbBackend::Postgres => {
+            app.env.wake.listen_to_postgres(url).await;
         }
         _ => std::future::pending().await,
     }

@@ -9,7 +9,7 @@ use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, Oper
 use async_graphql::{Request, Value};
 use tracing::Instrument;
 
-use super::answer::Refusal;
+use super::answer::{Refusal, is_conflict};
 use super::app::App;
 use super::documents::{Document, Documents};
 use super::guard::{self, Contract, Measured};
@@ -58,6 +58,11 @@ pub(super) struct Cost {
 }
 
 impl Checked {
+    /// Whether it leaves nothing behind when it fails: of several mutations the first ones may have been kept.
+    fn may_repeat(&self) -> bool {
+        self.is_query() || self.measured.portals.len() == 1
+    }
+
     pub(super) fn is_query(&self) -> bool {
         self.ty == OperationType::Query
     }
@@ -133,9 +138,46 @@ pub(super) async fn execute(
 ) -> Result<Executed, Refusal> {
     let operation = &prepared.operation;
     let document = &operation.document;
+    let running = run_to_the_end(app, viewer, operation);
+    let executed = tokio::time::timeout(app.operation_timeout, running).await;
+    let (response, statements) = executed.map_err(|_| too_slow(app.operation_timeout))?;
+    notes.statements(statements);
+    if !is_refused(&response) {
+        app.guarded.documents.keep(document);
+    }
+    Ok(Executed {
+        response,
+        cost: prepared.cost,
+    })
+}
+
+/// How often an operation is run whose transaction another one came between.
+const ATTEMPTS: u32 = 3;
+
+/// Runs an operation, and again where another transaction came between; answers how many statements it took.
+async fn run_to_the_end(
+    app: &App,
+    viewer: Viewer,
+    operation: &Checked,
+) -> (async_graphql::Response, u32) {
+    let mut attempt = 1;
+    let mut statements = 0;
+    loop {
+        let (response, count) = run(app, viewer.clone(), operation).await;
+        statements += count;
+        let may_repeat = operation.may_repeat() && attempt < ATTEMPTS;
+        if !may_repeat || !response.errors.iter().any(is_conflict) {
+            return (response, statements);
+        }
+        attempt += 1;
+    }
+}
+
+async fn run(app: &App, viewer: Viewer, operation: &Checked) -> (async_graphql::Response, u32) {
+    let document = &operation.document;
     let call = Arc::new(Call {
         viewer,
-        snapshot: app.env.db.snapshot(),
+        snapshot: app.env.db.snapshot().of_portal(operation.hub_id),
         env: app.env.clone(),
         is_mergeless: document.is_mergeless(),
         progress: Arc::default(),
@@ -154,16 +196,8 @@ pub(super) async fn execute(
     let executing = schema
         .execute(execution)
         .instrument(tracing::info_span!("execute"));
-    let executed = tokio::time::timeout(app.operation_timeout, executing).await;
-    notes.statements(call.snapshot.statement_count());
-    let response = executed.map_err(|_| too_slow(app.operation_timeout))?;
-    if !is_refused(&response) {
-        app.guarded.documents.keep(document);
-    }
-    Ok(Executed {
-        response,
-        cost: prepared.cost,
-    })
+    let response = executing.await;
+    (response, call.snapshot.statement_count())
 }
 
 /// Errors without a path were found before anything ran.

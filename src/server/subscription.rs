@@ -72,7 +72,7 @@ pub(super) fn start(
     let progress = Arc::new(Progress::resuming(resume));
     let call = Arc::new(Call {
         viewer,
-        snapshot: app.env.db.snapshot(),
+        snapshot: app.env.db.snapshot().of_portal(operation.hub_id),
         env: app.env.clone(),
         is_mergeless: operation.document.is_mergeless(),
         progress: progress.clone(),

@@ -4,14 +4,14 @@ pub(super) mod reservations;
 
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
-    QueryFilter, QueryOrder, StatementBuilder,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    StatementBuilder,
 };
 
 use crate::kernel::bulk;
 use crate::kernel::clock::{DAY, Micros};
 use crate::kernel::columns::columns_of;
-use crate::kernel::db::Snapshot;
+use crate::kernel::db::{Snapshot, Transaction};
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::kernel::limits;
@@ -121,11 +121,7 @@ pub async fn facts(snapshot: &Snapshot, hub_ids: &[i64], now: Micros) -> Result<
 }
 
 /// The facts of one portal inside its change.
-pub(super) async fn facts_in(
-    transaction: &DatabaseTransaction,
-    hub_id: i64,
-    now: Micros,
-) -> Result<Facts> {
+pub(super) async fn facts_in(transaction: &Transaction, hub_id: i64, now: Micros) -> Result<Facts> {
     let backend = transaction.get_database_backend();
     let select = select(backend, &[hub_id], now);
     let row = transaction.query_one_raw(StatementBuilder::build(&select, &backend));
@@ -229,7 +225,7 @@ pub(super) async fn minutes(
 
 /// The minutes that count and the reservations that are open, for a grant that has to wait.
 pub(super) async fn releases(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     facts: &Facts,
 ) -> Result<(Vec<Minute>, Vec<(Micros, i64)>)> {
     let backend = transaction.get_database_backend();
@@ -258,7 +254,7 @@ pub(super) async fn releases(
 
 /// Whether a report is new; if so it is remembered.
 pub(super) async fn remember(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     report: api_usage_reports::Model,
 ) -> Result<bool> {
     #[derive(FromQueryResult)]
@@ -275,7 +271,7 @@ pub(super) async fn remember(
 }
 
 /// Writes what does not follow from other rows.
-pub(super) async fn write_row(transaction: &DatabaseTransaction, facts: &Facts) -> Result<()> {
+pub(super) async fn write_row(transaction: &Transaction, facts: &Facts) -> Result<()> {
     bulk::upsert::<quotas::Entity>(transaction, &[facts.row()]).await
 }
 
@@ -296,7 +292,7 @@ pub(super) async fn short(snapshot: &Snapshot) -> Result<Vec<i64>> {
 
 /// Writes what is known now, and counts calls in the minute that they were made in.
 pub(super) async fn write(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     facts: &Facts,
     (at, calls): (Micros, i32),
 ) -> Result<()> {
@@ -327,7 +323,7 @@ pub(super) async fn write(
 
 /// The limit and the allocation that held when a minute began.
 async fn allowed_before(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     hub_id: i64,
     minute: Micros,
 ) -> Result<(Option<i32>, Option<i32>)> {

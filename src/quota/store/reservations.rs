@@ -1,11 +1,12 @@
 //! The SQL of reservations.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::kernel::bulk;
 use crate::kernel::clock::Micros;
+use crate::kernel::db::Transaction;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::portals::Change;
@@ -13,7 +14,7 @@ use crate::quota::tables::api_reservations;
 
 /// A reservation of the portal.
 pub(in crate::quota) async fn find(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     hub_id: i64,
     id: Uuid,
 ) -> Result<Option<api_reservations::Model>> {
@@ -23,7 +24,7 @@ pub(in crate::quota) async fn find(
 
 /// The reservation that a request made before.
 pub(in crate::quota) async fn reserved_before(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     hub_id: i64,
     digest: Uuid,
 ) -> Result<Option<api_reservations::Model>> {
@@ -35,7 +36,7 @@ pub(in crate::quota) async fn reserved_before(
 
 /// Makes or settles a reservation.
 pub(in crate::quota) async fn write(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     reservation: api_reservations::Model,
 ) -> Result<()> {
     bulk::upsert::<api_reservations::Entity>(transaction, &[reservation]).await

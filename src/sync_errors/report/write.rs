@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{
-    Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter,
-};
+use sea_orm::{Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::ledger::{ErrorState, Ledger};
 use crate::classify::{Record, SyncErrorCategory};
 use crate::kernel::bulk;
 use crate::kernel::clock::{MINUTE, Micros};
+use crate::kernel::db::Transaction;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::portals::{Change, category_counters};
@@ -156,7 +155,7 @@ fn latest_failure(hub_id: i64, error: &ErrorState) -> Option<latest_failures::Mo
     })
 }
 
-async fn write_records(transaction: &DatabaseTransaction, ledger: &Ledger) -> Result<()> {
+async fn write_records(transaction: &Transaction, ledger: &Ledger) -> Result<()> {
     let rows = |stored: bool| {
         let records = ledger.records.iter();
         let mut rows: Vec<_> = records

@@ -1,0 +1,61 @@
+//! What is known of the connections of one pool: whether a statement was cut off of late, and when a commit last went through.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// For how long after a statement was cut off connections that come back are asked whether they answer.
+const SUSPICION: Duration = Duration::from_secs(60);
+
+/// Shared by all that use a pool.
+#[derive(Debug, Clone)]
+pub(super) struct Health(Arc<Moments>);
+
+#[derive(Debug)]
+struct Moments {
+    start: Instant,
+    /// Milliseconds since the start, plus one; 0: never.
+    cut_off: AtomicU64,
+    committed: AtomicU64,
+}
+
+impl Health {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Moments {
+            start: Instant::now(),
+            cut_off: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
+        }))
+    }
+
+    fn now(&self) -> u64 {
+        let elapsed = self.0.start.elapsed().as_millis();
+        u64::try_from(elapsed).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    fn is_within(&self, moment: &AtomicU64, time: Duration) -> bool {
+        let moment = moment.load(Ordering::Relaxed);
+        let ago = self.now().saturating_sub(moment);
+        moment > 0 && u128::from(ago) <= time.as_millis()
+    }
+
+    /// Nobody waited for the end of a statement.
+    pub(super) fn cut_off(&self) {
+        self.0.cut_off.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether that happened of late.
+    pub(super) fn was_cut_off(&self) -> bool {
+        self.is_within(&self.0.cut_off, SUSPICION)
+    }
+
+    /// A commit went through.
+    pub(super) fn committed(&self) {
+        self.0.committed.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether one did within this time.
+    pub(super) fn has_committed_within(&self, time: Duration) -> bool {
+        self.is_within(&self.0.committed, time)
+    }
+}

@@ -1,0 +1,65 @@
+//! Brings the tables up to date.
+
+use std::collections::HashSet;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
+
+use super::Db;
+use super::failure::{self, Failure};
+use crate::kernel::error::Result;
+
+/// Key of the advisory lock under which PostgreSQL is migrated; any number that no other program uses.
+const MIGRATION_LOCK: i64 = 0x53_59_4e_43_48_4c_54_48;
+
+impl Db {
+    /// Brings the tables up to date, one process at a time: whoever else wants to waits, and finds nothing to do. Each
+    /// migration is kept as a whole or not at all, together with the word that it was made.
+    pub async fn migrate(&self) -> Result<()> {
+        let lock = self.write.begin().await?;
+        if self.backend() == DbBackend::Postgres {
+            // The lock is idle while migrations run, each in a transaction of its own.
+            let unlimited = "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0";
+            lock.execute_unprepared(unlimited).await?;
+            let sql = "SELECT pg_advisory_xact_lock($1)";
+            let values = [MIGRATION_LOCK.into()];
+            let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+            lock.query_one_raw(statement).await?;
+            if !self.is_migrated().await? {
+                Migrator::up(&self.write.pool, None).await?;
+            }
+        } else if !is_migrated(&applied(lock.query_all_raw(self.versions()).await)?) {
+            Migrator::up(&lock, None).await?;
+        }
+        Ok(lock.commit().await?)
+    }
+
+    fn versions(&self) -> Statement {
+        Statement::from_string(self.backend(), "SELECT version FROM seaql_migrations")
+    }
+
+    /// Whether it answers, and has all that this version's migrations made; it may have more: a later version ran beside.
+    pub async fn is_migrated(&self) -> Result<bool> {
+        let statement = self.versions();
+        let rows = self.read.pool.query_all_raw(statement);
+        Ok(is_migrated(&applied(
+            self.read.statements().read(rows).await,
+        )?))
+    }
+}
+
+/// The names of the migrations that were made; none where there is no table of them.
+fn applied(rows: Result<Vec<QueryResult>, DbErr>) -> Result<HashSet<String>> {
+    let rows = match rows {
+        Err(error) if failure::of(&error) == Failure::Unmigrated => return Ok(HashSet::new()),
+        rows => rows?,
+    };
+    let version = |row: &QueryResult| row.try_get::<String>("", "version");
+    Ok(rows.iter().map(version).collect::<Result<_, DbErr>>()?)
+}
+
+fn is_migrated(applied: &HashSet<String>) -> bool {
+    let migrations = Migrator::migrations();
+    let mut names = migrations.iter().map(|migration| migration.name());
+    names.all(|name| applied.contains(name))
+}

@@ -1,0 +1,231 @@
+//! The two databases behind one face: pools, a consistent snapshot for reading, a transaction for writing.
+//!
+//! Reading and writing have pools of their own: SQLite has one writer and many readers, and on PostgreSQL the readers'
+//! transactions are read-only and see one snapshot each. Deliberately absent: a connection that anybody holds outside of
+//! a [`Snapshot`] or a [`Transaction`].
+
+mod connect;
+pub mod failure;
+mod health;
+mod migrate;
+mod readiness;
+mod session;
+mod share;
+mod snapshot;
+mod statements;
+mod transaction;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, QueryResult,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+use tracing::Instrument;
+
+use crate::kernel::config::Config;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::limits;
+pub use connect::postgres_options;
+use health::Health;
+use readiness::Readiness;
+use session::Session;
+use share::{Place, Shares};
+use snapshot::Begun;
+pub use snapshot::Snapshot;
+use statements::Statements;
+pub use transaction::Transaction;
+
+/// The connections of one server.
+#[derive(Debug, Clone)]
+pub struct Db {
+    read: Connections,
+    write: Connections,
+    readiness: Readiness,
+}
+
+/// The connections of one pool.
+#[derive(Debug, Clone)]
+struct Connections {
+    pool: DatabaseConnection,
+    session: Session,
+    shares: Shares,
+    health: Health,
+}
+
+impl Connections {
+    async fn open(config: &Config, is_writer: bool, is_pooled: bool) -> Result<Self> {
+        let session = Session::new(config, is_writer, is_pooled);
+        let health = Health::new();
+        let percent = match is_writer {
+            true => limits::PORTAL_WRITE_PERCENT,
+            false => limits::PORTAL_READ_PERCENT,
+        };
+        Ok(Self {
+            pool: connect::pool(config, &session, &health).await?,
+            shares: Shares::new(config.database_connections, percent),
+            session,
+            health,
+        })
+    }
+
+    async fn place(&self, hub_id: Option<i64>) -> Result<Option<Place>> {
+        match hub_id {
+            Some(hub_id) => Ok(Some(self.shares.take(hub_id).await?)),
+            None => Ok(None),
+        }
+    }
+
+    fn statements(&self) -> Statements {
+        Statements::new(&self.session, &self.health)
+    }
+
+    /// Begins in a task of its own, which no client cuts off: sqlx does not know of a BEGIN that nobody waits for to the
+    /// end, and gives the connection back to the pool with its transaction open, so that whoever is next reads what was.
+    async fn begin(&self) -> Result<DatabaseTransaction> {
+        let (pool, session, statements) =
+            (self.pool.clone(), self.session.clone(), self.statements());
+        let begun = async move {
+            let is_sqlite = pool.get_database_backend() == DbBackend::Sqlite;
+            // A transaction that reads first could not get the write lock later.
+            let immediate =
+                (is_sqlite && session.is_writer).then_some(SqliteTransactionMode::Immediate);
+            let options = TransactionOptions {
+                sqlite_transaction_mode: immediate,
+                ..Default::default()
+            };
+            let transaction = pool.begin_with_options(options).await?;
+            if !is_sqlite {
+                let settings = session.transaction_settings();
+                statements
+                    .read(transaction.execute_unprepared(&settings))
+                    .await?;
+            }
+            Ok(transaction)
+        };
+        let begun = tokio::spawn(begun.in_current_span()).await;
+        begun.map_err(|error| Error::Internal(error.to_string()))?
+    }
+}
+
+impl Db {
+    /// Connects. A SQLite file is created where it is missing.
+    pub async fn connect(config: &Config) -> Result<Self> {
+        let is_pooled = connect::is_pooled(config).await?;
+        if is_pooled {
+            tracing::info!(
+                "the database is behind a pooler that lends connections for a transaction at a time: statements are not kept prepared"
+            );
+        }
+        Ok(Self {
+            write: Connections::open(config, true, is_pooled).await?,
+            read: Connections::open(config, false, is_pooled).await?,
+            readiness: Readiness::default(),
+        })
+    }
+
+    /// Which dialect it speaks.
+    pub fn backend(&self) -> DbBackend {
+        self.read.pool.get_database_backend()
+    }
+
+    /// Whether NOTIFY arrives: not through a pooler that lends connections for a transaction at a time.
+    pub fn hears_notifications(&self) -> bool {
+        self.backend() == DbBackend::Postgres && !self.read.session.is_pooled
+    }
+
+    /// A snapshot for one request; nothing happens before its first statement.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.clone(), true)
+    }
+
+    /// Reads each statement as of its own instant, for who can do without one snapshot and with fewer round trips.
+    pub fn moving(&self) -> Snapshot {
+        Snapshot::new(self.clone(), false)
+    }
+
+    async fn begin_to_read(&self, hub_id: Option<i64>) -> Result<Begun> {
+        let place = self.read.place(hub_id).await?;
+        Ok(Begun {
+            transaction: self.read.begin().await?,
+            statements: self.read.statements(),
+            _place: place,
+        })
+    }
+
+    /// Whether a statement outside of a transaction could meet another session's prepared statement.
+    fn needs_transactions(&self) -> bool {
+        self.read.session.is_pooled
+    }
+
+    async fn read_one(
+        &self,
+        hub_id: Option<i64>,
+        statement: Statement,
+    ) -> Result<Vec<QueryResult>> {
+        let _place = self.read.place(hub_id).await?;
+        let rows = self.read.pool.query_all_raw(statement);
+        Ok(self.read.statements().read(rows).await?)
+    }
+
+    /// Begins to write what belongs to no one portal.
+    pub async fn begin(&self) -> Result<Transaction> {
+        self.begin_to_write(None).await
+    }
+
+    /// Begins to write for a portal; waits while others write for it. On SQLite the write lock is taken at once.
+    pub async fn begin_for(&self, hub_id: i64) -> Result<Transaction> {
+        self.begin_to_write(Some(hub_id)).await
+    }
+
+    async fn begin_to_write(&self, hub_id: Option<i64>) -> Result<Transaction> {
+        let place = self.write.place(hub_id).await?;
+        Ok(Transaction {
+            inner: self.write.begin().await?,
+            statements: self.write.statements(),
+            health: self.write.health.clone(),
+            _place: place,
+        })
+    }
+
+    /// The connections of both pools.
+    pub fn pools(&self) -> [Pool; 2] {
+        [("read", &self.read.pool), ("write", &self.write.pool)].map(|(pool, connection)| {
+            let (open, idle) = match self.backend() {
+                DbBackend::Sqlite => {
+                    let pool = connection.get_sqlite_connection_pool();
+                    (pool.size(), pool.num_idle())
+                }
+                _ => {
+                    let pool = connection.get_postgres_connection_pool();
+                    (pool.size(), pool.num_idle())
+                }
+            };
+            let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+            Pool { pool, open, idle }
+        })
+    }
+
+    /// Copies a SQLite database into a new file, as of one instant (<https://www.sqlite.org/lang_vacuum.html#vacuuminto>).
+    pub async fn copy_to(&self, file: &str) -> Result<()> {
+        let sql = "VACUUM INTO $1";
+        let statement = Statement::from_sql_and_values(self.backend(), sql, [file.into()]);
+        self.read.pool.execute_raw(statement).await?;
+        Ok(())
+    }
+
+    /// Closes the pools.
+    pub async fn close(self) -> Result<()> {
+        self.read.pool.close().await?;
+        Ok(self.write.pool.close().await?)
+    }
+}
+
+/// The connections of a pool.
+#[derive(Debug, Clone, Copy)]
+pub struct Pool {
+    /// "read" or "write".
+    pub pool: &'static str,
+    /// Connections that are open.
+    pub open: u32,
+    /// Those of them that nobody uses.
+    pub idle: u32,
+}

@@ -1,0 +1,95 @@
+//! Runs the statements of one transaction, or of one reader.
+//!
+//! After a statement of a transaction has failed or was cut off, no other one runs in it and it does not commit: SQLite
+//! may have ended the transaction by itself, and what came after would be kept bit by bit.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use sea_orm::{DbErr, RuntimeErr};
+
+use super::failure::{self, SLOW};
+use super::health::Health;
+use super::session::Session;
+
+/// Who runs statements, and what became of them.
+#[derive(Debug)]
+pub(super) struct Statements {
+    health: Health,
+    patience: Option<Duration>,
+    timeout: Option<Duration>,
+    has_failed: AtomicBool,
+}
+
+impl Statements {
+    pub(super) fn new(session: &Session, health: &Health) -> Self {
+        Self {
+            health: health.clone(),
+            patience: session.patience(),
+            timeout: session.statement_timeout,
+            has_failed: AtomicBool::new(false),
+        }
+    }
+
+    /// Runs a statement of a transaction that writes.
+    pub(super) async fn run<T>(
+        &self,
+        statement: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
+        if self.has_failed.load(Ordering::Relaxed) {
+            let text = "a statement of this transaction has failed before";
+            return Err(DbErr::Query(RuntimeErr::Internal(text.into())));
+        }
+        let _failed = Failed(self);
+        let result = self.read(statement).await;
+        if result.is_ok() {
+            std::mem::forget(_failed);
+        }
+        result
+    }
+
+    /// Runs a statement that others do not depend on.
+    pub(super) async fn read<T>(
+        &self,
+        statement: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
+        let cut_off = CutOff(&self.health);
+        let started = Instant::now();
+        let result = match self.patience {
+            Some(patience) => match tokio::time::timeout(patience, statement).await {
+                Ok(result) => result,
+                // The connection is asked when it comes back.
+                Err(_) => return Err(failure::silent()),
+            },
+            None => statement.await,
+        };
+        std::mem::forget(cut_off);
+        match (result, self.timeout) {
+            (Err(error), Some(timeout))
+                if failure::is_cancelled(&error) && started.elapsed() >= timeout =>
+            {
+                Err(DbErr::Custom(SLOW.into()))
+            }
+            (result, _) => result,
+        }
+    }
+}
+
+/// Left behind unless a statement went well.
+struct Failed<'a>(&'a Statements);
+
+impl Drop for Failed<'_> {
+    fn drop(&mut self) {
+        self.0.has_failed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Left behind unless a statement came to its end.
+struct CutOff<'a>(&'a Health);
+
+impl Drop for CutOff<'_> {
+    fn drop(&mut self) {
+        self.0.cut_off();
+    }
+}
