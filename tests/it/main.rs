@@ -11,6 +11,7 @@ mod commands;
 mod contract;
 mod coverage;
 mod documents;
+mod encodings;
 mod engines;
 mod exports;
 mod feed;
