@@ -217,6 +217,11 @@ impl Running {
             .status()
             .expect("kill");
         assert!(stopped.success());
+        self.ended().await;
+    }
+
+    /// Waits until it ends by itself, which has to be well.
+    pub async fn ended(&mut self) {
         let status = eventually("the end", async || self.child.try_wait().expect("a status")).await;
         assert!(status.success(), "{status}");
     }

@@ -59,7 +59,10 @@ async fn read_by_all(
         let (encoding, bytes) = unpacked(ask(accepts).await).await;
         assert!(read(bytes) == plain, "{what} differs for {accepts}");
         let packs = PACKED.iter().any(|packed| accepts.contains(packed));
-        assert!(!is_packed || encoding.is_some() == packs, "{what}: {accepts}, {encoding:?}");
+        assert!(
+            !is_packed || encoding.is_some() == packs,
+            "{what}: {accepts}, {encoding:?}"
+        );
     }
     plain
 }
