@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tracing::Instrument;
 
 use crate::kernel::config::Config;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 
 /// The connections of one server.
 ///
@@ -214,7 +214,7 @@ async fn begin(
     let pool = pool.clone();
     let begun = async move { pool.begin_with_options(options).await };
     let begun = tokio::spawn(begun.in_current_span()).await;
-    Ok(begun.map_err(|error| Error::Internal(error.to_string()))??)
+    Ok(begun??)
 }
 
 /// The connections of a pool.

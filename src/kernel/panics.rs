@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use prometheus_client::metrics::counter::Counter;
+use tokio::task::JoinError;
+
+use crate::kernel::error::Error;
 
 /// How many panics there were in this process.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +43,17 @@ impl Panics {
     /// What `/metrics` shows.
     pub(super) fn counter(&self) -> Counter {
         self.0.clone()
+    }
+}
+
+/// A task that did not come to its end. What it says of a panic is left out.
+impl From<JoinError> for Error {
+    fn from(error: JoinError) -> Self {
+        let why = match error.is_panic() {
+            true => "a task panicked",
+            false => "a task was cut off",
+        };
+        Self::Internal(why.into())
     }
 }
 
