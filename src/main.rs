@@ -18,6 +18,7 @@ use sync_health::kernel::auth::{self, VerifierConfig};
 use sync_health::kernel::config::Config;
 use sync_health::kernel::error::Error;
 use sync_health::kernel::mail::MailConfig;
+use sync_health::kernel::panics::Panics;
 use sync_health::kernel::tls;
 use sync_health::{demo, server};
 use tokio::net::TcpListener;
@@ -51,6 +52,8 @@ fn main() -> ExitCode {
             | Command::Forget(_)
     );
     log(for_people, traces.as_ref());
+    let panics = Panics::default();
+    panics.watch();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -58,7 +61,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    let ended = runtime.block_on(run(cli.command));
+    let ended = runtime.block_on(run(cli.command, panics));
     if let Some(Err(error)) = traces.map(|traces| traces.shutdown()) {
         tracing::warn!(%error, "the last traces were not sent");
     }
@@ -99,10 +102,10 @@ fn fail(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn run(command: Command) -> Result<(), String> {
+async fn run(command: Command, panics: Panics) -> Result<(), String> {
     match command {
-        Command::Serve(serve) => run_serve(*serve).await,
-        Command::Demo(options) => run_demo(options).await,
+        Command::Serve(serve) => run_serve(*serve, panics).await,
+        Command::Demo(options) => run_demo(options, panics).await,
         Command::Migrate(database) => operator::migrate(&database).await,
         Command::Backup(options) => operator::backup(&options).await,
         Command::Doctor(database) => operator::doctor(&database).await,
@@ -131,9 +134,12 @@ async fn run(command: Command) -> Result<(), String> {
     }
 }
 
-async fn run_serve(serve: Serve) -> Result<(), String> {
+async fn run_serve(serve: Serve, panics: Panics) -> Result<(), String> {
     let listen = serve.listen.clone();
-    let config = serve.config()?;
+    let config = Config {
+        panics,
+        ..serve.config()?
+    };
     let listener = bind(&listen).await?;
     tracing::info!(listen, "listening");
     server::run(config, listener, stop_signal())
@@ -141,7 +147,7 @@ async fn run_serve(serve: Serve) -> Result<(), String> {
         .map_err(text)
 }
 
-async fn run_demo(options: Demo) -> Result<(), String> {
+async fn run_demo(options: Demo, panics: Panics) -> Result<(), String> {
     let folder: PathBuf =
         std::env::temp_dir().join(format!("sync-health-demo-{}", uuid::Uuid::now_v7()));
     let mails = folder.join("mails");
@@ -173,6 +179,7 @@ async fn run_demo(options: Demo) -> Result<(), String> {
     };
     let config = Config {
         graphiql: true,
+        panics,
         gathering: demo::GATHERING,
         mail,
         ..Config::new(url, auth)

@@ -94,7 +94,13 @@ impl Progress {
         self.caught_up.notify_one();
     }
 
-    /// Waits until it is known where the subscription begins, and answers that, however far it has come meanwhile.
+    /// It is accepted: what happens from now on is told. Every subscription says so, or tells where it stands
+    /// ([`Self::reached`]), before it waits: its stream is open then, also when nothing comes.
+    pub fn begins(&self) {
+        self.began.notify_one();
+    }
+
+    /// Waits until the subscription has begun, and answers where, if it has a position, however far it has come meanwhile.
     pub async fn began(&self) -> Option<Position> {
         self.began.notified().await;
         self.inner.lock().ok()?.start

@@ -29,6 +29,7 @@ use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::mail::Mailer;
 use crate::kernel::metrics::Metrics;
+use crate::kernel::panics::again;
 use crate::kernel::tls;
 use crate::kernel::wake::Wake;
 use crate::kernel::webhook::WebhookSender;
@@ -65,7 +66,7 @@ pub(super) struct App {
 
 impl App {
     async fn new(config: &Config, db: Db, address: SocketAddr) -> Result<Self> {
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::of(&config.panics));
         let env = Env {
             db,
             clock: config.clock.clone(),
@@ -152,15 +153,15 @@ pub async fn run(
     tokio::select! {
         served = served => served.map_err(|error| Error::Internal(error.to_string()))?,
         () = deadline => tracing::warn!("requests were still in flight when the time to stop was over"),
-        () = app.throttle.sweep() => {}
-        () = app.live.look_around() => {}
-        () = quota::recover(&app.env) => {}
-        () = resync::sweep(&app.env) => {}
-        () = notifications::tell(&app.env, config.gathering) => {}
-        () = notifications::deliver(&app.env) => {}
-        () = resync::push(&app.env) => {}
-        () = upkeep::sweep(&app.env, &config.retention) => {}
-        () = hear_others(&app, &config) => {}
+        () = again(|| app.throttle.sweep()) => {}
+        () = again(|| app.live.look_around()) => {}
+        () = again(|| quota::recover(&app.env)) => {}
+        () = again(|| resync::sweep(&app.env)) => {}
+        () = again(|| notifications::tell(&app.env, config.gathering)) => {}
+        () = again(|| notifications::deliver(&app.env)) => {}
+        () = again(|| resync::push(&app.env)) => {}
+        () = again(|| upkeep::sweep(&app.env, &config.retention)) => {}
+        () = again(|| hear_others(&app, &config)) => {}
     }
     db.close().await
 }

@@ -3,6 +3,7 @@
 mod accepts;
 mod answer;
 mod app;
+mod body;
 mod delivery;
 mod documents;
 mod export;

@@ -42,7 +42,7 @@ pub(super) async fn sync_failures(
     });
     let taken = taking
         .await
-        .unwrap_or_else(|error| Err(Error::Internal(error.to_string())));
+        .unwrap_or_else(|error| Err(error.into()));
     match taken {
         Ok(answer) => {
             notes.outcome("ok");

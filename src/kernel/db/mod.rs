@@ -22,7 +22,7 @@ use sea_orm::{
 use tracing::Instrument;
 
 use crate::kernel::config::Config;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::limits;
 pub use connect::postgres_options;
 use health::Health;
@@ -102,7 +102,7 @@ impl Connections {
             Ok(transaction)
         };
         let begun = tokio::spawn(begun.in_current_span()).await;
-        begun.map_err(|error| Error::Internal(error.to_string()))?
+        begun?
     }
 }
 

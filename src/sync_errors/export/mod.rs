@@ -228,7 +228,6 @@ impl Export {
             }
             told(count);
         }
-        let written = written.await;
-        written.map_err(|error| Error::Internal(error.to_string()))?
+        written.await?
     }
 }

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::panics::again;
 use crate::portals;
 use tail::Tail;
 
@@ -54,8 +55,11 @@ impl Live {
             return Ok(None);
         };
         let (env, stopping) = (self.env.clone(), self.stopping.clone());
-        let follow = tail::follow(Arc::downgrade(&tail), env, ring, stopping);
-        self.open.spawn(follow);
+        let weak = Arc::downgrade(&tail);
+        self.open.spawn(async move {
+            let (stopping, ring) = (&stopping, &ring);
+            again(|| tail::follow(weak.clone(), env.clone(), ring.clone(), stopping.clone())).await;
+        });
         Ok(Some(self.share(scope.hub_id(), tail)?))
     }
 

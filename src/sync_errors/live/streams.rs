@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 use tokio::sync::watch;
 
 use super::Live;
@@ -14,6 +14,7 @@ use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::progress::Position;
+use crate::kernel::streams::unfold;
 use crate::kernel::wake::STATE_PAUSE;
 use crate::portals::api::Portal;
 use crate::portals::{PortalRow, position, unknown_portal};
@@ -56,7 +57,7 @@ pub async fn events(
         kinds: arguments.kinds,
         filter: arguments.filter,
     };
-    Ok(stream::unfold(events, |mut events| async move {
+    Ok(unfold(events, |mut events| async move {
         let next = events.next().await.transpose()?;
         Some((next, events))
     }))
@@ -69,13 +70,14 @@ pub async fn cards(
     scope: Scope<Read>,
 ) -> Result<impl Stream<Item = Vec<CategorySummary>> + use<>> {
     let (portal, tail) = watched(live, &call, scope).await?;
+    call.progress.begins();
     let cards = Cards {
         head: tail.head(),
         _tail: tail,
         scope: portal.scope,
         told: None,
     };
-    Ok(stream::unfold(cards, |mut cards| async move {
+    Ok(unfold(cards, |mut cards| async move {
         Some((cards.next().await?, cards))
     }))
 }

@@ -182,10 +182,7 @@ impl NdjsonReport {
         let Some(committing) = self.committing.take() else {
             return Ok(());
         };
-        let counts = committing
-            .await
-            .map_err(|error| Error::Internal(error.to_string()))?;
-        let (recorded, repeated) = counts?;
+        let (recorded, repeated) = committing.await??;
         self.answer.recorded_count += recorded;
         self.answer.repeated_count += repeated;
         Ok(())
