@@ -104,9 +104,11 @@ pub async fn doctor(database: &Database) -> Result<(), String> {
 pub async fn forget(options: &Forget) -> Result<(), String> {
     let env = open_existing(&options.database).await?;
     let portal = options.portal;
-    let removed = match &options.record {
-        Some(record) => upkeep::forget_record(&env, portal, record, options.yes).await,
-        None => upkeep::forget(&env, portal, options.yes).await,
+    let removed = match (&options.record, options.yes) {
+        (Some(record), true) => upkeep::forget_record(&env, portal, record).await,
+        (Some(record), false) => upkeep::count_record(&env, portal, record).await,
+        (None, true) => upkeep::forget(&env, portal).await,
+        (None, false) => upkeep::count(&env, portal).await,
     };
     let removed = removed.map_err(text)?;
     env.db.close().await.map_err(text)?;

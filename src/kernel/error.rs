@@ -29,6 +29,8 @@ pub enum Error {
     Timeout(String),
     /// Too much was asked for in too short a time.
     RateLimited(String),
+    /// What passes by itself: the same will do later.
+    Unavailable(String),
     /// The database.
     Database(DbErr),
     /// Anything else of ours.
@@ -64,6 +66,7 @@ impl Error {
             Self::PayloadTooLarge(m) => ("PAYLOAD_TOO_LARGE", StatusCode::PAYLOAD_TOO_LARGE, m),
             Self::Timeout(m) => ("TIMEOUT", StatusCode::GATEWAY_TIMEOUT, m),
             Self::RateLimited(m) => ("RATE_LIMITED", StatusCode::TOO_MANY_REQUESTS, m),
+            Self::Unavailable(m) => ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE, m),
             Self::Database(error) => return unexpected(is_unavailable(&error), &error.to_string()),
             Self::Internal(text) => return unexpected(false, &text),
         };

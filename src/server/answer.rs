@@ -149,6 +149,9 @@ impl Refusal {
             StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
             }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, UNAVAILABLE_SECONDS);
+            }
             _ => {}
         }
         if let Some((cost, wait)) = later {
@@ -176,7 +179,23 @@ pub(super) fn answer(executed: Executed, accepts: Accepts, notes: &Notes) -> Res
         }
     };
     rate_limit_headers(answered.headers_mut(), cost);
+    if is_unavailable(&response) {
+        let headers = answered.headers_mut();
+        headers.insert(header::RETRY_AFTER, UNAVAILABLE_SECONDS);
+    }
     answered
+}
+
+/// When to come back where something is UNAVAILABLE.
+const UNAVAILABLE_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+fn is_unavailable(response: &async_graphql::Response) -> bool {
+    let unavailable = Value::from("UNAVAILABLE");
+    let mut codes = response
+        .errors
+        .iter()
+        .filter_map(|error| error.extensions.as_ref()?.get("code"));
+    codes.any(|code| *code == unavailable)
 }
 
 /// Tells the log and the metrics how an operation went.
