@@ -16,7 +16,9 @@ use tokio::sync::Mutex;
 use tracing::Instrument;
 
 use crate::kernel::config::Config;
+use crate::kernel::database_url;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::sqlite_file::SqliteFile;
 
 /// The connections of one server.
 ///
@@ -26,6 +28,8 @@ use crate::kernel::error::{Error, Result};
 pub struct Db {
     read: DatabaseConnection,
     write: DatabaseConnection,
+    /// The file of SQLite.
+    file: Option<SqliteFile>,
 }
 
 /// How long a request waits for a connection before it is answered UNAVAILABLE.
@@ -58,8 +62,10 @@ fn sqlite_options(options: SqliteConnectOptions, cache_kib: &'static str) -> Sql
 impl Db {
     /// Connects. A SQLite file is created where it is missing.
     pub async fn connect(config: &Config) -> Result<Self> {
-        let url = config.database_url.as_str();
-        let sqlite = url.starts_with("sqlite:");
+        let url = &database_url::tried(&config.database_url).await?;
+        let path = database_url::sqlite_path(url);
+        let sqlite = path.is_some();
+        let before = path.clone().and_then(SqliteFile::at);
         let mut write = ConnectOptions::new(url);
         write
             .sqlx_logging(false)
@@ -86,7 +92,8 @@ impl Db {
         });
         let write = Database::connect(write).await?;
         let read = Database::connect(read).await?;
-        Ok(Self { read, write })
+        let file = before.or_else(|| path.and_then(SqliteFile::at));
+        Ok(Self { read, write, file })
     }
 
     /// Which dialect it speaks.
@@ -121,8 +128,14 @@ impl Db {
         Ok(())
     }
 
+    /// UNAVAILABLE when the file of SQLite is not the one that was opened any more.
+    pub fn check_file(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), SqliteFile::check)
+    }
+
     /// Whether it answers, and has all that this version's migrations made; it may have more.
     pub async fn is_ready(&self) -> Result<bool> {
+        self.check_file()?;
         if !SchemaManager::new(&self.read)
             .has_table("seaql_migrations")
             .await?
@@ -160,6 +173,7 @@ impl Db {
 
     /// Begins to write. On SQLite the write lock is taken at once: a transaction that reads first could not get it later.
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
+        self.check_file()?;
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()

@@ -40,6 +40,9 @@ use crate::sync_errors::export::Exports;
 use crate::sync_errors::live::Live;
 use crate::upkeep;
 
+/// What to do where tables are missing.
+pub const NOT_MIGRATED: &str = "the database has to be migrated: run `sync-health migrate`";
+
 /// What all handlers share.
 pub(super) struct App {
     pub(super) env: Env,
@@ -127,9 +130,14 @@ pub async fn run(
         db.migrate().await?;
     }
     let timeout = config.shutdown_timeout;
+    let is_ready = db.is_ready().await?;
     let address = listener.local_addr();
     let address = address.map_err(|error| Error::Internal(error.to_string()))?;
     let app = Arc::new(App::new(&config, db.clone(), address).await?);
+    tracing::info!(listen = %address, "listening");
+    if !is_ready {
+        tracing::error!("{NOT_MIGRATED}");
+    }
     let (stop, stopping) = tokio::sync::oneshot::channel();
     let serving = axum::serve(listener, router(app.clone(), &config)?);
     let stopping_now = app.stopping.clone();
@@ -153,6 +161,21 @@ pub async fn run(
         served = served => served.map_err(|error| Error::Internal(error.to_string()))?,
         () = deadline => tracing::warn!("requests were still in flight when the time to stop was over"),
         () = app.throttle.sweep() => {}
+        () = work(&app, &config, is_ready) => {}
+        () = watch_file(&app.env.db) => {}
+        () = hear_others(&app, &config) => {}
+    }
+    db.close().await
+}
+
+/// What is done without being asked, for ever; not before the database is migrated.
+async fn work(app: &App, config: &Config, mut is_ready: bool) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    while !is_ready {
+        tokio::time::sleep(PAUSE).await;
+        is_ready = app.env.db.is_ready().await.unwrap_or(false);
+    }
+    tokio::select! {
         () = app.live.look_around() => {}
         () = quota::recover(&app.env) => {}
         () = resync::sweep(&app.env) => {}
@@ -160,9 +183,21 @@ pub async fn run(
         () = notifications::deliver(&app.env) => {}
         () = resync::push(&app.env) => {}
         () = upkeep::sweep(&app.env, &config.retention) => {}
-        () = hear_others(&app, &config) => {}
     }
-    db.close().await
+}
+
+/// Says once when the file of SQLite was replaced or removed, for ever.
+async fn watch_file(db: &Db) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let mut is_ours = true;
+    loop {
+        let checked = db.check_file();
+        if let (true, Err(Error::Unavailable(why))) = (is_ours, &checked) {
+            tracing::error!("{why}");
+        }
+        is_ours = checked.is_ok();
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Hears what other servers on the same PostgreSQL commit, for ever; on SQLite there are none.

@@ -1,5 +1,6 @@
 //! What keeps a database in order: what is kept for a while only is swept ([`sweep`]), a portal or a
-//! record is forgotten ([`forget`], [`forget_record`]), and a doctor recounts ([`examine`]).
+//! record is forgotten ([`forget`], [`forget_record`]), a doctor recounts ([`examine`]) and looks through the
+//! storage ([`examine_storage`]).
 //!
 //! These are the only places that know the tables of all domains. Sweeping works in small steps, each in a transaction of
 //! its own, and reads what is due outside of it, so that writers wait for a moment only; any number of servers may do so
@@ -8,14 +9,18 @@
 mod doctor;
 mod erasure;
 mod feed;
+mod feeds;
 mod record;
 mod retention;
+mod storage;
 
 use std::time::Duration;
 
 pub use doctor::{Finding, examine};
 pub use erasure::{Removed, count, forget};
+pub use feeds::{name_feeds, name_feeds_anew};
 pub use record::{count_record, forget_record};
+pub use storage::{Damage, examine_storage};
 
 use crate::kernel::clock::{MINUTE, Micros};
 use crate::kernel::config::RetentionConfig;
