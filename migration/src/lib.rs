@@ -44,6 +44,7 @@ mod m0006_resync_webhooks;
 mod m0007_notifications;
 mod m0008_retention;
 mod m0009_record_views;
+mod m0012_erasures;
 mod m0016_write_probes;
 
 /// All migrations, oldest first.
@@ -61,6 +62,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_notifications::Migration),
             Box::new(m0008_retention::Migration),
             Box::new(m0009_record_views::Migration),
+            Box::new(m0012_erasures::Migration),
             Box::new(m0016_write_probes::Migration),
         ]
     }

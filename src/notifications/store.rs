@@ -214,7 +214,8 @@ pub(super) async fn due(
     let columns = names_of::<notification_deliveries::Entity>("due");
     let sql = format!(
         "SELECT {columns} FROM (SELECT d.*, ROW_NUMBER() OVER (PARTITION BY d.hub_id ORDER BY d.next_at) AS place \
-         FROM notification_deliveries AS d WHERE d.status = 0 AND d.next_at <= $1 {others}) AS due \
+         FROM notification_deliveries AS d WHERE d.status = 0 AND d.next_at <= $1 {others} \
+         AND EXISTS (SELECT 1 FROM feed_heads AS h WHERE h.hub_id = d.hub_id)) AS due \
          WHERE place <= {of_portal} ORDER BY place, next_at LIMIT {most}"
     );
     let statement = Statement::from_sql_and_values(snapshot.backend(), sql, [now.into()]);

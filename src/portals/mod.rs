@@ -5,6 +5,7 @@
 
 pub mod api;
 mod change;
+pub mod erasure;
 mod list;
 pub mod mutations;
 mod settings;
@@ -27,7 +28,7 @@ use crate::kernel::user_error::{UserError, UserErrorCode};
 pub use change::Change;
 pub use settings::{check_key, check_length};
 pub use state::PortalEventKind;
-pub use store::{CategoryCounters, PortalRow, exists, find, find_in, positions};
+pub use store::{CategoryCounters, PortalRow, epoch, exists, find, find_in, positions};
 pub use tables::category_counters;
 pub use webhook::checked_address;
 

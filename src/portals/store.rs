@@ -15,6 +15,7 @@ use crate::kernel::db::{Snapshot, Transaction};
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::kernel::page::{Page, TotalCount};
+use crate::portals::erasure;
 use crate::portals::tables::{category_counters, feed_heads, portal_changes, portals};
 use crate::portals::{Locale, SyncState};
 
@@ -117,6 +118,21 @@ pub async fn find_in<R: Right>(
     Ok(read(snapshot, &[scope.hub_id()]).await?.pop())
 }
 
+/// The name of a portal's feed, where the portal exists, in one narrow statement.
+pub async fn epoch<R: Right>(snapshot: &Snapshot, scope: &Scope<R>) -> Result<Option<i64>> {
+    #[derive(FromQueryResult)]
+    struct Named {
+        epoch: i64,
+    }
+    let mut select = Query::select();
+    select
+        .column(feed_heads::Column::Epoch)
+        .from(feed_heads::Entity)
+        .and_where(Expr::col(feed_heads::Column::HubId).eq(scope.hub_id()));
+    let named: Option<Named> = snapshot.one(&select).await?;
+    Ok(named.map(|named| named.epoch))
+}
+
 /// Where the feeds of several portals stand, in one narrow statement.
 pub async fn positions<R: Right>(
     snapshot: &Snapshot,
@@ -150,7 +166,7 @@ pub async fn find_many<R: Right>(call: &Call, scopes: &[Scope<R>]) -> Result<Vec
 
 /// Whether the portal has a row.
 pub async fn exists<R: Right>(snapshot: &Snapshot, scope: &Scope<R>) -> Result<bool> {
-    Ok(!read(snapshot, &[scope.hub_id()]).await?.is_empty())
+    Ok(epoch(snapshot, scope).await?.is_some())
 }
 
 pub(super) async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc<PortalRow>>> {
@@ -246,9 +262,16 @@ pub async fn ensure(call: &Call, viewer: &Viewer) -> Result<()> {
         .filter(|id| found.iter().all(|row| row.hub_id != *id))
         .collect();
     if missing.is_empty() {
-        Ok(())
-    } else {
-        create(call, &missing).await
+        return Ok(());
+    }
+    let erased = erasure::among(&call.snapshot, &missing).await?;
+    let missing: Vec<i64> = missing
+        .into_iter()
+        .filter(|id| !erased.contains(id))
+        .collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => create(call, &missing).await,
     }
 }
 
@@ -265,7 +288,7 @@ async fn create(call: &Call, hub_ids: &[i64]) -> Result<()> {
     Ok(())
 }
 
-/// Inserts empty portals; those that exist stay as they are.
+/// Inserts empty portals; those that exist stay as they are. UNAVAILABLE while one of them is being erased.
 pub(super) async fn insert_empty(transaction: &Transaction, hub_ids: &[i64]) -> Result<()> {
     let portals: Vec<_> = hub_ids.iter().map(|id| empty(*id)).collect();
     let heads: Vec<_> = hub_ids.iter().map(|id| new_head(*id)).collect();
@@ -273,7 +296,8 @@ pub(super) async fn insert_empty(transaction: &Transaction, hub_ids: &[i64]) -> 
         .await?;
     bulk::insert::<feed_heads::Entity>(transaction, &heads, "ON CONFLICT (hub_id) DO NOTHING")
         .await?;
-    Ok(())
+    // Behind the insertion, which waits for an erasure that is about to begin.
+    erasure::refuse(transaction, hub_ids).await
 }
 
 /// Where HubSpot's app is, until a portal is configured for its region.

@@ -145,3 +145,24 @@ pub mod portal_changes {
 
     impl ActiveModelBehavior for ActiveModel {}
 }
+
+pub mod erasures {
+    //! Portals that are being erased.
+    use sea_orm::entity::prelude::*;
+
+    /// An erasure that has begun and not ended.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "erasures")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        pub begun_at: i64,
+        /// When its last step was made.
+        pub stepped_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

@@ -41,6 +41,9 @@ use crate::sync_errors::export::Exports;
 use crate::sync_errors::live::Live;
 use crate::upkeep;
 
+/// What to do where tables are missing.
+pub const NOT_MIGRATED: &str = "the database has to be migrated: run `sync-health migrate`";
+
 /// What all handlers share.
 pub(super) struct App {
     pub(super) env: Env,
@@ -128,9 +131,14 @@ pub async fn run(
         db.migrate().await?;
     }
     let timeout = config.shutdown_timeout;
+    let is_migrated = db.is_migrated().await?;
     let address = listener.local_addr();
     let address = address.map_err(|error| Error::Internal(error.to_string()))?;
     let app = Arc::new(App::new(&config, db.clone(), address).await?);
+    tracing::info!(listen = %address, "listening");
+    if !is_migrated {
+        tracing::error!("{NOT_MIGRATED}");
+    }
     let (stop, stopping) = tokio::sync::oneshot::channel();
     let serving = axum::serve(listener, router(app.clone(), &config)?);
     let stopping_now = app.stopping.clone();
@@ -154,6 +162,21 @@ pub async fn run(
         served = served => served.map_err(|error| Error::Internal(error.to_string()))?,
         () = deadline => tracing::warn!("requests were still in flight when the time to stop was over"),
         () = again(|| app.throttle.sweep()) => {}
+        () = work(&app, &config, is_migrated) => {}
+        () = again(|| watch_file(&app.env.db)) => {}
+        () = again(|| hear_others(&app, &config)) => {}
+    }
+    db.close().await
+}
+
+/// What is done without being asked, for ever; not before the database is migrated.
+async fn work(app: &App, config: &Config, mut is_migrated: bool) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    while !is_migrated {
+        tokio::time::sleep(PAUSE).await;
+        is_migrated = app.env.db.is_migrated().await.unwrap_or(false);
+    }
+    tokio::select! {
         () = again(|| app.live.look_around()) => {}
         () = again(|| quota::recover(&app.env)) => {}
         () = again(|| resync::sweep(&app.env)) => {}
@@ -161,9 +184,21 @@ pub async fn run(
         () = again(|| notifications::deliver(&app.env)) => {}
         () = again(|| resync::push(&app.env)) => {}
         () = again(|| upkeep::sweep(&app.env, &config.retention)) => {}
-        () = again(|| hear_others(&app, &config)) => {}
     }
-    db.close().await
+}
+
+/// Says once when the file of SQLite was replaced or removed, for ever.
+async fn watch_file(db: &Db) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let mut is_ours = true;
+    loop {
+        let checked = db.check_file();
+        if let (true, Err(Error::Unavailable(why))) = (is_ours, &checked) {
+            tracing::error!("{why}");
+        }
+        is_ours = checked.is_ok();
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Hears what other servers on the same PostgreSQL commit, for ever; on SQLite there are none, and behind some poolers

@@ -11,6 +11,7 @@ use crate::kernel::columns::columns;
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::text::fold;
+use crate::portals::erasure::is_there;
 use crate::sync_errors::SyncErrorEventKind;
 use crate::sync_errors::api::SyncErrorEventFilter;
 use crate::sync_errors::feed::some;
@@ -40,6 +41,7 @@ pub(super) async fn entries(
         .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
         .and_where(Expr::col(Column::Sequence).gt(after))
         .and_where(Expr::col(Column::Sequence).lte(until))
+        .and_where(is_there((sync_error_events::Entity, Column::HubId)))
         .order_by(Column::Sequence, Order::Asc)
         .limit(most);
     let rows: Vec<sync_error_events::Model> = snapshot.all(&select).await?;

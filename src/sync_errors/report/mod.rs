@@ -9,6 +9,7 @@ mod check;
 mod erase;
 mod failures;
 pub mod input;
+mod known;
 mod ledger;
 pub mod ndjson;
 mod remade;
@@ -26,8 +27,9 @@ use crate::classify::{
 use crate::kernel::clock::Micros;
 
 pub use check::{check_attempt, check_failure, check_success};
-pub use erase::{Erased, RecordKey, erase};
+pub use erase::{Erased, Part, RecordKey, erase, forget_mentions};
 pub use failures::{FailureAnswer, report_failures};
+pub use known::{Known, Mention};
 pub(super) use remade::{related, remade, side};
 pub use successes::{SuccessAnswer, report_successes};
 
