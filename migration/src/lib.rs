@@ -39,6 +39,7 @@ mod m0006_resync_webhooks;
 mod m0007_notifications;
 mod m0008_retention;
 mod m0009_record_views;
+mod m0014_history;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_notifications::Migration),
             Box::new(m0008_retention::Migration),
             Box::new(m0009_record_views::Migration),
+            Box::new(m0014_history::Migration),
         ]
     }
 }

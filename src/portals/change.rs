@@ -12,7 +12,7 @@ use crate::kernel::auth::{Scope, Writing};
 use crate::kernel::bulk;
 use crate::kernel::clock::Micros;
 use crate::kernel::env::Env;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::wake::Wake;
 use crate::portals::store;
 use crate::portals::tables::{feed_heads, portal_changes};
@@ -76,14 +76,12 @@ impl Change {
         self.head.sequence
     }
 
-    /// Takes the next `count` sequence numbers of the feed and answers the first.
-    pub fn next_sequences(&mut self, count: usize) -> Result<i64> {
-        let count =
-            i64::try_from(count).map_err(|_| Error::Internal("more events than numbers".into()))?;
-        let first = self.head.sequence + 1;
-        self.head.sequence += count;
-        self.moved |= count > 0;
-        Ok(first)
+    /// Entries stand in the feed now, from behind [`Self::sequence`] up to this one, which has this digest.
+    pub fn feed_grows(&mut self, sequence: i64, digest: i64) {
+        self.head.sequence = sequence;
+        self.head.digest_sequence = sequence;
+        self.head.digest = digest;
+        self.moved = true;
     }
 
     /// The feed begins behind a sequence number now.

@@ -48,10 +48,11 @@ impl Change {
     pub async fn tell(&mut self, kind: PortalEventKind) -> Result<()> {
         let event = portal_events::Model {
             hub_id: self.hub_id(),
-            sequence: self.next_sequences(1)?,
+            sequence: self.sequence() + 1,
             kind,
             occurred_at: self.now,
         };
+        self.feed_grows(event.sequence, event.digest());
         bulk::insert::<portal_events::Entity>(self.transaction(), &[event], "").await
     }
 

@@ -18,6 +18,7 @@ mod forgotten;
 mod grouping;
 mod guard;
 mod guides;
+mod history;
 mod house;
 mod http;
 mod identity;

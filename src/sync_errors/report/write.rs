@@ -266,10 +266,9 @@ fn trend_point(
 }
 
 async fn append_events(change: &mut Change, touched: &[&ErrorState]) -> Result<()> {
-    let first = change.next_sequences(touched.len())?;
     let events: Vec<_> = touched
         .iter()
-        .zip(first..)
+        .zip(change.sequence() + 1..)
         .filter_map(|(error, sequence)| {
             Some(sync_error_events::Model {
                 hub_id: change.hub_id(),
@@ -282,5 +281,8 @@ async fn append_events(change: &mut Change, touched: &[&ErrorState]) -> Result<(
             })
         })
         .collect();
+    if let Some(last) = events.last() {
+        change.feed_grows(last.sequence, last.digest());
+    }
     bulk::insert::<sync_error_events::Entity>(change.transaction(), &events, "").await
 }
