@@ -40,6 +40,7 @@ mod m0007_notifications;
 mod m0008_retention;
 mod m0009_record_views;
 mod m0014_history;
+mod m0015_time;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_retention::Migration),
             Box::new(m0009_record_views::Migration),
             Box::new(m0014_history::Migration),
+            Box::new(m0015_time::Migration),
         ]
     }
 }

@@ -304,6 +304,7 @@ fn new_head(hub_id: i64) -> feed_heads::Model {
         open_error_count: 0,
         digest: 0,
         digest_sequence: 0,
+        latest_at: 0,
     }
 }
 

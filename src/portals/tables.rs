@@ -60,6 +60,8 @@ pub mod feed_heads {
         pub digest: i64,
         /// The last entry, where the version that wrote it knew of digests.
         pub digest_sequence: i64,
+        /// The latest instant that a change was given.
+        pub latest_at: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -23,6 +23,7 @@ use super::throttle::Throttle;
 use super::ticket::Tickets;
 use super::{export, graphiql, http, layers, ndjson, request_log};
 use crate::kernel::auth::Verifier;
+use crate::kernel::clock::DatabaseClock;
 use crate::kernel::config::{Config, LiveConfig};
 use crate::kernel::db::Db;
 use crate::kernel::env::Env;
@@ -68,12 +69,13 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         let env = Env {
             db,
-            clock: config.clock.clone(),
+            clock: DatabaseClock::new(config.clock.clone()),
             metrics: metrics.clone(),
             wake: Wake::default(),
             webhooks: WebhookSender::new(config.allows_private_webhooks)?,
             mailer: Mailer::new(&config.mail)?,
         };
+        env.read_clock().await?;
         let (stopping, open) = (CancellationToken::new(), TaskTracker::new());
         let live = Arc::new(Live::new(env.clone(), stopping.clone(), open.clone()));
         let contract = async_graphql::parser::parse_schema(super::graphql::sdl())
@@ -154,6 +156,7 @@ pub async fn run(
         () = deadline => tracing::warn!("requests were still in flight when the time to stop was over"),
         () = app.throttle.sweep() => {}
         () = app.live.look_around() => {}
+        () = app.env.follow_clock() => {}
         () = quota::recover(&app.env) => {}
         () = resync::sweep(&app.env) => {}
         () = notifications::tell(&app.env, config.gathering) => {}

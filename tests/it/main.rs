@@ -7,6 +7,7 @@ mod chaos;
 mod claims;
 mod classification;
 mod clients;
+mod clocks;
 mod commands;
 mod contract;
 mod coverage;

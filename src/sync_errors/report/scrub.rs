@@ -186,6 +186,7 @@ fn show_another(
             checked: &checked,
             cause,
             reported_by: &erased.reported_by,
+            occurred_at: checked.occurred_at.unwrap_or(change.now),
             received_at: change.now,
         };
         set_latest_facts(row, cause);

@@ -18,7 +18,7 @@ use crate::portals::{Change, category_counters};
 use crate::sync_errors::tables::{
     affected_records, latest_failures, sync_error_events, sync_errors, trend_points,
 };
-use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};
+use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus, trend};
 
 /// Puts the errors with these signatures in.
 pub(super) async fn load_errors_by_signature(
@@ -141,6 +141,10 @@ pub(super) async fn write(change: &mut Change, ledger: &Ledger) -> Result<bool> 
         .filter_map(|error| latest_failure(ledger.hub_id, error))
         .collect();
     bulk::upsert::<latest_failures::Entity>(transaction, &latest).await?;
+    if change.is_set_back() {
+        trend::put_right(change).await?;
+        change.put_right();
+    }
     let open = move_counters(change, &touched).await?;
     append_events(change, &touched).await?;
     change.move_open_errors(open);

@@ -29,12 +29,12 @@ async fn grow(server: &Server, name: &str, count: usize) {
 
 /// The portal stops to sync, or goes on: events about the portal as a whole.
 async fn turn(server: &Server, state: &str, at: i64) {
-    let report = "mutation ($input: ReportSyncStateInput!) { reportSyncState(input: $input) { userErrors { message } } }";
-    let input = json!({ "state": state, "occurredAt": minute(at) });
+    let report = "mutation ($input: ReportPortalStateInput!) { reportPortalState(input: $input) { userErrors { message } } }";
+    let input = json!({ "syncState": state, "occurredAt": minute(at) });
     let told = server
         .data(&engine(), report, json!({ "input": input }))
         .await;
-    assert_eq!(told["reportSyncState"]["userErrors"], json!([]));
+    assert_eq!(told["reportPortalState"]["userErrors"], json!([]));
 }
 
 async fn feed(server: &Server, after: &Value) -> Value {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{EVENTS, feed, grow, regrow};
 use crate::harness::copies::Place;
 use crate::harness::live::{EventStream, Socket};
-use crate::harness::{Backend, eventually, reader, take_error_logs};
+use crate::harness::{Backend, reader, take_error_logs};
 
 /// Streams that wait, that follow others, and that nothing matches, by both transports, end with CURSOR_EXPIRED: also when
 /// the other history has as many events as theirs, or more.
