@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sea_orm::DbBackend;
 use sync_health::kernel::auth::VerifierConfig;
-use sync_health::kernel::clock::Clock;
+use sync_health::kernel::clock::{Clock, DatabaseClock};
 use sync_health::kernel::config::Config;
 use sync_health::kernel::database_url;
 use sync_health::kernel::db::Db;
@@ -53,14 +53,16 @@ async fn connect(database: &Database) -> Result<Env, String> {
         ..Config::new(database.database_url.clone(), auth)
     };
     let db = Db::connect(&config).await.map_err(text)?;
-    Ok(Env {
+    let env = Env {
         db,
-        clock: Clock::System,
+        clock: DatabaseClock::new(Clock::System),
         metrics: Arc::new(Metrics::default()),
         wake: Wake::default(),
         webhooks: WebhookSender::new(false).map_err(text)?,
         mailer: Mailer::new(&MailConfig::None).map_err(text)?,
-    })
+    };
+    env.read_clock().await.map_err(text)?;
+    Ok(env)
 }
 
 /// Brings the tables up to date.

@@ -45,6 +45,8 @@ mod m0007_notifications;
 mod m0008_retention;
 mod m0009_record_views;
 mod m0012_erasures;
+mod m0014_history;
+mod m0015_time;
 mod m0016_write_probes;
 
 /// All migrations, oldest first.
@@ -63,6 +65,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_retention::Migration),
             Box::new(m0009_record_views::Migration),
             Box::new(m0012_erasures::Migration),
+            Box::new(m0014_history::Migration),
+            Box::new(m0015_time::Migration),
             Box::new(m0016_write_probes::Migration),
         ]
     }

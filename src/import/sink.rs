@@ -72,9 +72,11 @@ impl Sink {
     pub async fn take(&mut self, batch: Vec<(Value, CheckedFailure)>) -> Result<Taken, String> {
         match self {
             Self::Database { env, scope } => {
-                let failures: Vec<CheckedFailure> =
+                let mut failures: Vec<CheckedFailure> =
                     batch.into_iter().map(|(_, checked)| checked).collect();
-                let answers = report_failures(env, scope, &failures).await.map_err(text)?;
+                let answers = report_failures(env, scope, &mut failures)
+                    .await
+                    .map_err(text)?;
                 let answers = answers.ok_or("the portal does not exist")?;
                 let recorded = answers.iter().filter(|answer| answer.recorded).count() as u64;
                 Ok(Taken {

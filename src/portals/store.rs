@@ -1,5 +1,6 @@
 //! The SQL of portals.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement};
@@ -16,6 +17,7 @@ use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::kernel::page::{Page, TotalCount};
 use crate::portals::erasure;
+use crate::portals::head::{HEAD, Head};
 use crate::portals::tables::{category_counters, feed_heads, portal_changes, portals};
 use crate::portals::{Locale, SyncState};
 
@@ -37,12 +39,8 @@ pub struct CategoryCounters {
 pub struct PortalRow {
     /// Settings and sync state.
     pub portal: portals::Model,
-    /// The feed's name.
-    pub epoch: i64,
-    /// The feed's last sequence number.
-    pub sequence: i64,
-    /// The last one that is not kept any more.
-    pub swept_sequence: i64,
+    /// Where its feed stands.
+    pub head: Head,
     /// By category, in the order of the enum.
     pub counters: [CategoryCounters; 8],
 }
@@ -69,9 +67,7 @@ impl PortalRow {
 /// One line of the statement: a portal with one of its cards.
 struct Line {
     portal: portals::Model,
-    epoch: i64,
-    sequence: i64,
-    swept_sequence: i64,
+    head: Head,
     card: Option<(SyncErrorCategory, CategoryCounters)>,
 }
 
@@ -92,9 +88,7 @@ impl FromQueryResult for Line {
         };
         Ok(Self {
             portal: portals::Model::from_query_result(row, "")?,
-            epoch: row.try_get("", "epoch")?,
-            sequence: row.try_get("", "sequence")?,
-            swept_sequence: row.try_get("", "swept_sequence")?,
+            head: Head::from_query_result(row, "")?,
             card,
         })
     }
@@ -134,28 +128,33 @@ pub async fn epoch<R: Right>(snapshot: &Snapshot, scope: &Scope<R>) -> Result<Op
 }
 
 /// Where the feeds of several portals stand, in one narrow statement.
-pub async fn positions<R: Right>(
+pub async fn heads<R: Right>(
     snapshot: &Snapshot,
     scopes: &[Scope<R>],
-) -> Result<Vec<(i64, i64)>> {
+) -> Result<HashMap<i64, Head>> {
     let hub_ids = Keys::numbers(scopes.iter().map(Scope::hub_id));
     let mut select = Query::select();
     select
+        .columns(HEAD)
         .column(feed_heads::Column::HubId)
-        .column(feed_heads::Column::Sequence)
         .from(feed_heads::Entity)
         .and_where(hub_ids.hold(snapshot.backend(), feed_heads::Column::HubId));
-    let heads: Vec<Position> = snapshot.all(&select).await?;
-    Ok(heads
-        .into_iter()
-        .map(|head| (head.hub_id, head.sequence))
-        .collect())
+    let heads: Vec<HeadOf> = snapshot.all(&select).await?;
+    Ok(heads.into_iter().map(|of| (of.hub_id, of.head)).collect())
 }
 
-#[derive(FromQueryResult)]
-struct Position {
+struct HeadOf {
     hub_id: i64,
-    sequence: i64,
+    head: Head,
+}
+
+impl FromQueryResult for HeadOf {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Self {
+            hub_id: row.try_get(prefix, "hub_id")?,
+            head: Head::from_query_result(row, prefix)?,
+        })
+    }
 }
 
 /// The portals of several scopes that have rows, in any order, in one statement.
@@ -176,9 +175,7 @@ pub(super) async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc
     let mut select = Query::select();
     select
         .columns(columns_of::<portals::Entity>())
-        .column((feed_heads::Entity, feed_heads::Column::Epoch))
-        .column((feed_heads::Entity, feed_heads::Column::Sequence))
-        .column((feed_heads::Entity, feed_heads::Column::SweptSequence))
+        .columns(HEAD.map(|column| (feed_heads::Entity, column)))
         .column((
             category_counters::Entity,
             category_counters::Column::Category,
@@ -219,13 +216,9 @@ pub(super) async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc
             .last()
             .is_none_or(|row| row.portal.hub_id != line.portal.hub_id)
         {
-            let (epoch, sequence) = (line.epoch, line.sequence);
-            let swept_sequence = line.swept_sequence;
             rows.push(PortalRow {
                 portal: line.portal,
-                epoch,
-                sequence,
-                swept_sequence,
+                head: line.head,
                 counters: Default::default(),
             });
         }
@@ -333,6 +326,9 @@ fn new_head(hub_id: i64) -> feed_heads::Model {
         sequence: 0,
         swept_sequence: 0,
         open_error_count: 0,
+        digest: 0,
+        digest_sequence: 0,
+        latest_at: 0,
     }
 }
 

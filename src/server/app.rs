@@ -23,6 +23,7 @@ use super::throttle::Throttle;
 use super::ticket::Tickets;
 use super::{export, graphiql, http, layers, ndjson, request_log};
 use crate::kernel::auth::Verifier;
+use crate::kernel::clock::DatabaseClock;
 use crate::kernel::config::{Config, LiveConfig};
 use crate::kernel::db::Db;
 use crate::kernel::env::Env;
@@ -72,12 +73,13 @@ impl App {
         let metrics = Arc::new(Metrics::of(&config.panics));
         let env = Env {
             db,
-            clock: config.clock.clone(),
+            clock: DatabaseClock::new(config.clock.clone()),
             metrics: metrics.clone(),
             wake: Wake::default(),
             webhooks: WebhookSender::new(config.allows_private_webhooks)?,
             mailer: Mailer::new(&config.mail)?,
         };
+        env.read_clock().await?;
         let (stopping, open) = (CancellationToken::new(), TaskTracker::new());
         let live = Arc::new(Live::new(env.clone(), stopping.clone(), open.clone()));
         let contract = async_graphql::parser::parse_schema(super::graphql::sdl())
@@ -164,6 +166,7 @@ pub async fn run(
         () = again(|| app.throttle.sweep()) => {}
         () = work(&app, &config, is_migrated) => {}
         () = again(|| watch_file(&app.env.db)) => {}
+        () = again(|| app.env.follow_clock()) => {}
         () = again(|| hear_others(&app, &config)) => {}
     }
     db.close().await

@@ -205,19 +205,19 @@ async fn load(
     sides: &[RecordKey],
     rows: &[affected_records::Model],
 ) -> Result<Ledger> {
-    let mut ledger = Ledger::new(change.hub_id());
+    let mut ledger = Ledger::new(change);
     load_errors_by_id(change, &mut ledger, part.errors.to_vec()).await?;
     rows.iter().for_each(|row| ledger.put_record(row.clone()));
-    let latest = rows.iter().map(|row| row.last_seen_at).max();
     for side in sides {
         let (hubspot_record, salesforce_record) = side.pair();
-        ledger.clear(&CheckedSuccess {
+        let gone = CheckedSuccess {
             removed: true,
-            occurred_at: Ord::max(change.now, latest.unwrap_or_default()),
+            occurred_at: None,
             direction: None,
             hubspot_record,
             salesforce_record,
-        });
+        };
+        ledger.clear(&gone, change.now);
     }
     Ok(ledger)
 }

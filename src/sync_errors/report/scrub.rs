@@ -198,6 +198,7 @@ fn show_another(
             checked: &checked,
             cause,
             reported_by: &erased.reported_by,
+            occurred_at: checked.occurred_at.unwrap_or(now),
             received_at: now,
         };
         set_latest_facts(row, cause);

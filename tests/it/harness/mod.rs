@@ -3,6 +3,7 @@
 //! When a test is over, [`Server::finish`] asserts what has to hold whatever happened: no panic, no unexpected ERROR
 //! line, the counters equal a recount of the rows, the feed has no gap.
 
+pub mod copies;
 pub mod exchanges;
 pub mod invariants;
 pub mod live;
