@@ -2,7 +2,8 @@
 //!
 //! It holds the portal's row in `feed_heads` from its first statement to its commit, so that the order of
 //! sequence numbers is the order of commits, without gaps: a reader that remembers the last number it saw misses
-//! nothing. Its time is the database's, and never runs backwards within a portal. On SQLite the whole database has one writer; the same code takes its lock at once.
+//! nothing. Its time is the database's, and never runs backwards within a portal. On SQLite the whole database has one
+//! writer; the same code takes its lock at once.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement};
 use uuid::Uuid;
@@ -78,11 +79,7 @@ impl Change {
 
     /// Locks the head and moves its time on, in one statement: the clock is read when nobody else has the lock, because
     /// whoever had it has moved the time too. Readers and the portal's other tables are not held up.
-    async fn lock(
-        transaction: &Transaction,
-        env: &Env,
-        hub_id: i64,
-    ) -> Result<Option<Locked>> {
+    async fn lock(transaction: &Transaction, env: &Env, hub_id: i64) -> Result<Option<Locked>> {
         let (clock, later) = match env.db.backend() {
             DbBackend::Postgres if env.has_clock() => (DATABASE_NOW, "GREATEST"),
             DbBackend::Postgres => ("CAST($2 AS BIGINT)", "GREATEST"),

@@ -9,8 +9,7 @@ use std::ops::Range;
 
 use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter,
-    StatementBuilder,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, StatementBuilder,
 };
 
 use crate::kernel::bulk;
@@ -69,7 +68,7 @@ fn select() -> SelectStatement {
 }
 
 /// UNAVAILABLE while one of these portals is being erased.
-pub(super) async fn refuse(transaction: &hub_ids: &[i64]) -> Result<()> {
+pub(super) async fn refuse(transaction: &Transaction, hub_ids: &[i64]) -> Result<()> {
     let backend = transaction.get_database_backend();
     let mut select = select();
     let keys = Keys::numbers(hub_ids.iter().copied());
@@ -95,7 +94,7 @@ pub async fn begin(change: &Change) -> Result<()> {
 }
 
 /// Notes that somebody goes on; answers whether it still has to.
-pub async fn step(transaction: &hub_id: i64, now: Micros) -> Result<bool> {
+pub async fn step(transaction: &Transaction, hub_id: i64, now: Micros) -> Result<bool> {
     let moved = erasures::Entity::update_many()
         .col_expr(erasures::Column::SteppedAt, Expr::value(now))
         .filter(erasures::Column::HubId.eq(hub_id))
@@ -105,7 +104,7 @@ pub async fn step(transaction: &hub_id: i64, now: Micros) -> Result<bool> {
 }
 
 /// Ends an erasure: from now on the portal may begin anew.
-pub async fn end(transaction: &hub_id: i64) -> Result<()> {
+pub async fn end(transaction: &Transaction, hub_id: i64) -> Result<()> {
     erasures::Entity::delete_by_id(hub_id)
         .exec(transaction)
         .await?;

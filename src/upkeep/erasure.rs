@@ -81,12 +81,7 @@ impl Table {
     }
 
     /// Removes up to so many rows.
-    async fn remove(
-        &self,
-        transaction: &Transaction,
-        hub_id: i64,
-        most: u64,
-    ) -> Result<u64> {
+    async fn remove(&self, transaction: &Transaction, hub_id: i64, most: u64) -> Result<u64> {
         let sql = match self.key {
             "" => "DELETE FROM {table} WHERE hub_id = $1".to_owned(),
             _ => format!(
@@ -98,7 +93,7 @@ impl Table {
         Ok(transaction.execute_raw(statement).await?.rows_affected())
     }
 
-    async fn is_empty(&self, transaction: &hub_id: i64) -> Result<bool> {
+    async fn is_empty(&self, transaction: &Transaction, hub_id: i64) -> Result<bool> {
         let sql = "SELECT 1 AS count FROM {table} WHERE hub_id = $1 LIMIT 1";
         let statement = self.statement(transaction.get_database_backend(), sql, hub_id);
         Ok(transaction.query_one_raw(statement).await?.is_none())
