@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::clock::Micros;
 use crate::kernel::env::Env;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::progress::Position;
 use crate::kernel::scalars::Instant;
 use crate::kernel::wake::ANY_PORTAL;

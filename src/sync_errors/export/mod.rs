@@ -161,7 +161,7 @@ impl Export {
             format: order.format,
             pages: Pages::new(
                 env.db.clone(),
-                (scope.clone(), portal.epoch),
+                (scope.clone(), portal.head.epoch),
                 (errors, view),
                 with_failures,
             ),

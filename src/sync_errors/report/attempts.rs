@@ -96,7 +96,7 @@ impl Attempts {
     /// None yet.
     pub fn new(change: &Change) -> Self {
         Self {
-            ledger: Ledger::new(change),
+            ledger: Ledger::new(change.hub_id(), change.latest()),
         }
     }
 

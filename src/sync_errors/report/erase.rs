@@ -205,7 +205,7 @@ async fn load(
     sides: &[RecordKey],
     rows: &[affected_records::Model],
 ) -> Result<Ledger> {
-    let mut ledger = Ledger::new(change);
+    let mut ledger = Ledger::new(change.hub_id(), change.latest());
     load_errors_by_id(change, &mut ledger, part.errors.to_vec()).await?;
     rows.iter().for_each(|row| ledger.put_record(row.clone()));
     for side in sides {

@@ -45,7 +45,7 @@ pub async fn report_failures(
         .for_each(|checked| checked.be_named(named));
     let failures: &[CheckedFailure] = failures;
     let fresh = remember(&change, failures.iter()).await?;
-    let mut ledger = Ledger::new(&change);
+    let mut ledger = Ledger::new(change.hub_id(), change.latest());
     load(&change, &mut ledger, failures).await?;
     let mut order: Vec<usize> = (0..failures.len()).collect();
     order.sort_by_key(|index| failures[*index].occurred_at.unwrap_or(change.now));

@@ -125,7 +125,7 @@ impl Known {
     ) -> Result<()> {
         let part = self.part(snapshot, errors).await?;
         let failures = failures_of(snapshot, &self.scope, errors).await?;
-        let mut ledger = Ledger::new(self.scope.hub_id());
+        let mut ledger = Ledger::new(self.scope.hub_id(), now);
         for error in load(snapshot, &self.scope, errors).await? {
             ledger.put_error(error);
         }

@@ -13,7 +13,6 @@ use super::rows::{
 use super::{CheckedFailure, CheckedSuccess, StoredFailure};
 use crate::classify::{Cause, Record, System};
 use crate::kernel::clock::Micros;
-use crate::portals::Change;
 use crate::sync_errors::tables::{affected_records, sync_errors};
 use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};
 
@@ -80,10 +79,11 @@ impl Occurrence<'_> {
 }
 
 impl Ledger {
-    pub(super) fn new(change: &Change) -> Self {
+    /// Of a portal whose latest instant is known.
+    pub(super) fn new(hub_id: i64, latest: Micros) -> Self {
         Self {
-            hub_id: change.hub_id(),
-            latest: change.latest(),
+            hub_id,
+            latest,
             ..Self::default()
         }
     }

@@ -49,7 +49,7 @@ pub async fn report_successes(
     let Some(mut change) = Change::begin(env, scope).await? else {
         return Ok(None);
     };
-    let mut ledger = Ledger::new(&change);
+    let mut ledger = Ledger::new(change.hub_id(), change.latest());
     let rows = find_records(&change, &ids(successes)).await?;
     let mut errors: Vec<Uuid> = rows.iter().map(|row| row.error_id).collect();
     errors.sort_unstable();
