@@ -5,8 +5,9 @@ mod explain;
 mod export;
 mod import;
 mod operator;
+mod restore;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ use sync_health::kernel::auth::{self, VerifierConfig};
 use sync_health::kernel::config::Config;
 use sync_health::kernel::error::Error;
 use sync_health::kernel::mail::MailConfig;
+use sync_health::kernel::panics::Panics;
 use sync_health::kernel::tls;
 use sync_health::{demo, server};
 use tokio::net::TcpListener;
@@ -47,10 +49,14 @@ fn main() -> ExitCode {
             | Command::Import(_)
             | Command::Export(_)
             | Command::Backup(_)
+            | Command::Restore(_)
+            | Command::Migrate(_)
             | Command::Doctor(_)
             | Command::Forget(_)
     );
     log(for_people, traces.as_ref());
+    let panics = Panics::default();
+    panics.watch();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -58,7 +64,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    let ended = runtime.block_on(run(cli.command));
+    let ended = runtime.block_on(run(cli.command, panics));
     if let Some(Err(error)) = traces.map(|traces| traces.shutdown()) {
         tracing::warn!(%error, "the last traces were not sent");
     }
@@ -99,12 +105,13 @@ fn fail(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn run(command: Command) -> Result<(), String> {
+async fn run(command: Command, panics: Panics) -> Result<(), String> {
     match command {
-        Command::Serve(serve) => run_serve(*serve).await,
-        Command::Demo(options) => run_demo(options).await,
+        Command::Serve(serve) => run_serve(*serve, panics).await,
+        Command::Demo(options) => run_demo(options, panics).await,
         Command::Migrate(database) => operator::migrate(&database).await,
         Command::Backup(options) => operator::backup(&options).await,
+        Command::Restore(options) => restore::run(&options).await,
         Command::Doctor(database) => operator::doctor(&database).await,
         Command::Forget(options) => operator::forget(&options).await,
         Command::Schema => {
@@ -131,17 +138,19 @@ async fn run(command: Command) -> Result<(), String> {
     }
 }
 
-async fn run_serve(serve: Serve) -> Result<(), String> {
+async fn run_serve(serve: Serve, panics: Panics) -> Result<(), String> {
     let listen = serve.listen.clone();
-    let config = serve.config()?;
+    let config = Config {
+        panics,
+        ..serve.config()?
+    };
     let listener = bind(&listen).await?;
-    tracing::info!(listen, "listening");
     server::run(config, listener, stop_signal())
         .await
         .map_err(text)
 }
 
-async fn run_demo(options: Demo) -> Result<(), String> {
+async fn run_demo(options: Demo, panics: Panics) -> Result<(), String> {
     let folder: PathBuf =
         std::env::temp_dir().join(format!("sync-health-demo-{}", uuid::Uuid::now_v7()));
     let mails = folder.join("mails");
@@ -173,6 +182,7 @@ async fn run_demo(options: Demo) -> Result<(), String> {
     };
     let config = Config {
         graphiql: true,
+        panics,
         gathering: demo::GATHERING,
         mail,
         ..Config::new(url, auth)
@@ -184,9 +194,18 @@ async fn run_demo(options: Demo) -> Result<(), String> {
 }
 
 async fn bind(listen: &str) -> Result<TcpListener, String> {
-    TcpListener::bind(listen)
-        .await
-        .map_err(|error| format!("cannot listen on {listen}: {error}"))
+    TcpListener::bind(listen).await.map_err(|error| {
+        let why = match error.kind() {
+            ErrorKind::AddrInUse => "the port is taken".to_owned(),
+            ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+            ErrorKind::PermissionDenied => "permission denied".to_owned(),
+            ErrorKind::InvalidInput => {
+                "an address and a port are needed, for example 127.0.0.1:8080".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        format!("cannot listen on {listen} (--listen): {why}")
+    })
 }
 
 /// For the person at the terminal: here, and only here, our own errors are shown as they are.
@@ -198,15 +217,27 @@ pub(crate) fn text(error: Error) -> String {
     }
 }
 
-/// Ends on SIGTERM or Ctrl-C.
+/// Ends on SIGTERM, on Ctrl-C, and when the terminal is closed; not where that was to be survived (nohup).
 async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} }
-        }
-        Err(_) => {
-            let _ = interrupt.await;
-        }
+    use tokio::signal::unix::SignalKind;
+    tokio::select! {
+        () = signal(SignalKind::interrupt()) => {}
+        () = signal(SignalKind::terminate()) => {}
+        () = signal(SignalKind::hangup()), if !ignores_hangup() => {}
     }
+}
+
+async fn signal(kind: tokio::signal::unix::SignalKind) {
+    match tokio::signal::unix::signal(kind) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Whether the process was started so that SIGHUP is ignored.
+fn ignores_hangup() -> bool {
+    let status = procfs::process::Process::myself().and_then(|own| own.status());
+    status.is_ok_and(|status| status.sigign & 1 == 1)
 }

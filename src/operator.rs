@@ -1,19 +1,19 @@
 //! Commands on a database itself, by whoever has it: without a server, and beside servers that run.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use sea_orm::DbBackend;
 use sync_health::kernel::auth::VerifierConfig;
-use sync_health::kernel::clock::Clock;
+use sync_health::kernel::clock::{Clock, DatabaseClock};
 use sync_health::kernel::config::Config;
+use sync_health::kernel::database_url;
 use sync_health::kernel::db::Db;
 use sync_health::kernel::env::Env;
 use sync_health::kernel::mail::{MailConfig, Mailer};
 use sync_health::kernel::metrics::Metrics;
 use sync_health::kernel::wake::Wake;
 use sync_health::kernel::webhook::WebhookSender;
-use sync_health::upkeep;
+use sync_health::{server, upkeep};
 
 use crate::cli::{Backup, Database, Forget};
 use crate::{show, text};
@@ -26,6 +26,8 @@ pub async fn open(database: &Database) -> Result<Env, String> {
     let env = connect(database).await?;
     if env.db.backend() == DbBackend::Sqlite {
         env.db.migrate().await.map_err(text)?;
+    } else if !env.db.is_ready().await.map_err(text)? {
+        return Err(server::NOT_MIGRATED.into());
     }
     Ok(env)
 }
@@ -39,8 +41,8 @@ pub async fn open_existing(database: &Database) -> Result<Env, String> {
 }
 
 fn is_missing(database: &Database) -> bool {
-    let path = database.database_url.strip_prefix("sqlite://");
-    path.is_some_and(|path| !Path::new(path).exists())
+    let path = database_url::sqlite_path(&database.database_url);
+    path.is_some_and(|path| !path.exists())
 }
 
 async fn connect(database: &Database) -> Result<Env, String> {
@@ -51,14 +53,16 @@ async fn connect(database: &Database) -> Result<Env, String> {
         ..Config::new(database.database_url.clone(), auth)
     };
     let db = Db::connect(&config).await.map_err(text)?;
-    Ok(Env {
+    let env = Env {
         db,
-        clock: Clock::System,
+        clock: DatabaseClock::new(Clock::System),
         metrics: Arc::new(Metrics::default()),
         wake: Wake::default(),
         webhooks: WebhookSender::new(false).map_err(text)?,
         mailer: Mailer::new(&MailConfig::None).map_err(text)?,
-    })
+    };
+    env.read_clock().await.map_err(text)?;
+    Ok(env)
 }
 
 /// Brings the tables up to date.
@@ -82,8 +86,27 @@ pub async fn backup(options: &Backup) -> Result<(), String> {
     env.db.close().await.map_err(text)
 }
 
-/// Recounts; what does not add up is told, and ends the command with an error.
+/// Checks the storage and recounts; what does not add up is told, and ends the command with an error.
 pub async fn doctor(database: &Database) -> Result<(), String> {
+    if is_missing(database) {
+        return Err(format!("there is no database {}", database.database_url));
+    }
+    // Before anything else is asked of a database that may be damaged.
+    let env = connect(database).await?;
+    let damage = upkeep::examine_storage(&env.db).await.map_err(text)?;
+    if let Some(why) = damage.unchecked {
+        eprintln!("{why}");
+    }
+    let mut findings = damage.found;
+    let count = findings.len();
+    findings.iter_mut().for_each(|finding| finding.push('\n'));
+    show(&findings.concat());
+    if count > 0 {
+        return Err(format!(
+            "the storage is damaged: {count} findings; restore a copy"
+        ));
+    }
+    env.db.close().await.map_err(text)?;
     let env = open_existing(database).await?;
     let findings = upkeep::examine(&env.db).await.map_err(text)?;
     env.db.close().await.map_err(text)?;
@@ -108,9 +131,11 @@ pub async fn doctor(database: &Database) -> Result<(), String> {
 pub async fn forget(options: &Forget) -> Result<(), String> {
     let env = open_existing(&options.database).await?;
     let portal = options.portal;
-    let removed = match &options.record {
-        Some(record) => upkeep::forget_record(&env, portal, record, options.yes).await,
-        None => upkeep::forget(&env, portal, options.yes).await,
+    let removed = match (&options.record, options.yes) {
+        (Some(record), true) => upkeep::forget_record(&env, portal, record).await,
+        (Some(record), false) => upkeep::count_record(&env, portal, record).await,
+        (None, true) => upkeep::forget(&env, portal).await,
+        (None, false) => upkeep::count(&env, portal).await,
     };
     let removed = removed.map_err(text)?;
     env.db.close().await.map_err(text)?;

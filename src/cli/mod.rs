@@ -39,7 +39,9 @@ pub enum Command {
     Classify(Classify),
     /// Copy a SQLite database into a new file, beside servers that run.
     Backup(Backup),
-    /// Recount counters and feed against the rows, and say what does not add up.
+    /// Put a copy in the place of a SQLite database, or finish what pg_restore did: cursors from before are refused then.
+    Restore(Restore),
+    /// Check the storage, recount counters and feed against the rows, and say what does not add up.
     Doctor(Database),
     /// Remove a portal with all that belongs to it, or what is known of one record.
     Forget(Forget),
@@ -113,6 +115,14 @@ const SECRET_HELP: &str = "set --jwt-secret or SYNC_HEALTH_JWT_SECRET to a secre
 pub struct Backup {
     /// The copy; it must not exist.
     pub file: PathBuf,
+    #[command(flatten)]
+    pub database: Database,
+}
+
+#[derive(Args)]
+pub struct Restore {
+    /// The copy, as the command backup makes it; left out for PostgreSQL, which pg_restore has restored.
+    pub copy: Option<PathBuf>,
     #[command(flatten)]
     pub database: Database,
 }

@@ -30,6 +30,8 @@ pub enum Sink {
         client: reqwest::Client,
         url: String,
         token: String,
+        /// Whether it has answered before: then being out of reach passes.
+        has_answered: bool,
     },
 }
 
@@ -47,7 +49,12 @@ impl Sink {
                 url.trim_end_matches('/'),
                 options.portal
             );
-            return Ok(Self::Server { client, url, token });
+            return Ok(Self::Server {
+                client,
+                url,
+                token,
+                has_answered: false,
+            });
         }
         let env = operator::open(&options.database).await?;
         let scope = Scope::of_operator(options.portal);
@@ -65,9 +72,11 @@ impl Sink {
     pub async fn take(&mut self, batch: Vec<(Value, CheckedFailure)>) -> Result<Taken, String> {
         match self {
             Self::Database { env, scope } => {
-                let failures: Vec<CheckedFailure> =
+                let mut failures: Vec<CheckedFailure> =
                     batch.into_iter().map(|(_, checked)| checked).collect();
-                let answers = report_failures(env, scope, &failures).await.map_err(text)?;
+                let answers = report_failures(env, scope, &mut failures)
+                    .await
+                    .map_err(text)?;
                 let answers = answers.ok_or("the portal does not exist")?;
                 let recorded = answers.iter().filter(|answer| answer.recorded).count() as u64;
                 Ok(Taken {
@@ -76,12 +85,18 @@ impl Sink {
                     refused: Vec::new(),
                 })
             }
-            Self::Server { client, url, token } => {
+            Self::Server {
+                client,
+                url,
+                token,
+                has_answered,
+            } => {
                 let lines: String = batch
                     .iter()
                     .map(|(value, _)| format!("{value}\n"))
                     .collect();
-                let told = post(client, (url, token), lines).await?;
+                let told = post(client, (url, token), lines, *has_answered).await?;
+                *has_answered = true;
                 let count = |key: &str| told[key].as_u64().unwrap_or(0);
                 let refused = told["userErrors"].as_array().into_iter().flatten();
                 let reason = |error: &Value| {
@@ -118,6 +133,7 @@ async fn post(
     client: &reqwest::Client,
     (url, token): (&str, &str),
     lines: String,
+    has_answered: bool,
 ) -> Result<Value, String> {
     let mut attempt = 1;
     loop {
@@ -125,20 +141,24 @@ async fn post(
         let (why, pause) = match request.send().await {
             Ok(answer) => {
                 let (status, after) = (answer.status(), retry_after(&answer));
-                let body = answer.bytes().await.map_err(|error| error.to_string())?;
+                let body = answer
+                    .bytes()
+                    .await
+                    .map_err(|error| out_of_reach(url, &error))?;
                 let told: Value = serde_json::from_slice(&body).unwrap_or_default();
-                if status.is_success() && told.is_object() {
+                if status.is_success() && told["recordedCount"].is_number() {
                     return Ok(told);
                 }
-                let message = told["errors"][0]["message"].as_str();
-                let message = message.unwrap_or("is this the address of a Sync Health server?");
-                let why = format!("the server answered {status}: {message}");
+                let why = refusal(url, status, &told);
                 if ![429, 502, 503, 504].contains(&status.as_u16()) {
                     return Err(why);
                 }
                 (why, after)
             }
-            Err(error) => (format!("the server cannot be reached: {error}"), None),
+            Err(error) if !has_answered && (error.is_connect() || error.is_builder()) => {
+                return Err(out_of_reach(url, &error));
+            }
+            Err(error) => (out_of_reach(url, &error), None),
         };
         if attempt == ATTEMPTS {
             return Err(why);
@@ -146,6 +166,48 @@ async fn post(
         let pause = pause.unwrap_or(Duration::from_secs(1 << attempt));
         tokio::time::sleep(pause).await;
         attempt += 1;
+    }
+}
+
+/// Scheme, host and port: what else an address has may be secret.
+fn place(url: &str) -> String {
+    let Ok(url) = reqwest::Url::parse(url) else {
+        return url.to_owned();
+    };
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}://{host}:{port}", url.scheme())
+}
+
+fn refusal(url: &str, status: reqwest::StatusCode, told: &Value) -> String {
+    let place = place(url);
+    match told["errors"][0]["message"].as_str() {
+        Some(message) => format!("the server {place} answered {status}: {message}"),
+        None => {
+            format!("the server {place} answered {status}: is it a Sync Health server (--url)?")
+        }
+    }
+}
+
+/// The innermost cause says what happened, the others only where.
+fn out_of_reach(url: &str, error: &reqwest::Error) -> String {
+    if error.is_builder() {
+        return "--url is the address of a server, for example http://127.0.0.1:8080".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let why = cause.to_string();
+    let why = why
+        .split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_lowercase();
+    let place = place(url);
+    match error.is_timeout() {
+        true => format!("the server {place} does not answer in time"),
+        false => format!("the server {place} cannot be reached (--url): {why}"),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::kernel::auth::VerifierConfig;
 use crate::kernel::clock::Clock;
 use crate::kernel::limits::{self, Limit};
 use crate::kernel::mail::MailConfig;
+use crate::kernel::panics::Panics;
 
 /// The settings of one server.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Whether `GET /graphiql` serves GraphiQL.
     pub graphiql: bool,
+    /// The panics of the process, as its program counts them.
+    pub panics: Panics,
 }
 
 /// When SQLite says that a change is kept (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
@@ -176,6 +179,7 @@ impl Config {
             gathering: Duration::from_secs(60),
             public_url: None,
             graphiql: false,
+            panics: Panics::default(),
         }
     }
 }

@@ -35,6 +35,8 @@ pub enum Error {
     RateLimited(String),
     /// Others do so much in the same portal that there was no turn.
     Busy,
+    /// What passes by itself: the same will do later.
+    Unavailable(String),
     /// The database.
     Database(DbErr),
     /// Anything else of ours.
@@ -75,6 +77,7 @@ impl Error {
             Self::PayloadTooLarge(m) => ("PAYLOAD_TOO_LARGE", StatusCode::PAYLOAD_TOO_LARGE, m),
             Self::Timeout(m) => ("TIMEOUT", StatusCode::GATEWAY_TIMEOUT, m),
             Self::RateLimited(m) => ("RATE_LIMITED", StatusCode::TOO_MANY_REQUESTS, m),
+            Self::Unavailable(m) => ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE, m),
             Self::Busy => return busy(),
             Self::Database(error) => return of_database(&error),
             Self::Internal(text) => return internal(&text),

@@ -116,13 +116,4 @@ impl GlobalId {
         let number = i32::from_be_bytes(number.try_into().ok()?);
         Some((Uuid::from_slice(id).ok()?, number))
     }
-
-    /// The key as two numbers of 8 bytes.
-    pub fn two_numbers(&self) -> Option<(i64, i64)> {
-        let (a, b) = self.key.split_at_checked(8)?;
-        Some((
-            i64::from_be_bytes(a.try_into().ok()?),
-            i64::from_be_bytes(b.try_into().ok()?),
-        ))
-    }
 }

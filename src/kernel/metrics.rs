@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::kernel::db::Pool;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::panics::Panics;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
@@ -82,6 +83,7 @@ pub struct Metrics {
     notification_attempts: Family<Sent, Counter>,
     connections: Family<PoolState, Gauge>,
     live: Family<Live, Gauge>,
+    exports: Family<Outcome, Counter>,
     process: Process,
 }
 
@@ -115,6 +117,7 @@ impl Default for Metrics {
             notification_attempts: Family::default(),
             connections: Family::default(),
             live: Family::default(),
+            exports: Family::default(),
             process: Process::default(),
         };
         metrics.register();
@@ -123,6 +126,18 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// With the panics of the process.
+    pub fn of(panics: &Panics) -> Self {
+        let mut metrics = Self::default();
+        let registry = metrics.registry.sub_registry_with_prefix("sync_health");
+        registry.register(
+            "panics",
+            "Panics of the process; the log names the places",
+            panics.counter(),
+        );
+        metrics
+    }
+
     fn register(&mut self) {
         self.process.register(&mut self.registry);
         let registry = self.registry.sub_registry_with_prefix("sync_health");
@@ -187,6 +202,11 @@ impl Metrics {
             "What is open now, by kind: websocket, sse, subscription",
             self.live.clone(),
         );
+        registry.register(
+            "exports",
+            "Downloads of exports by outcome: whole, cut_off",
+            self.exports.clone(),
+        );
     }
 
     /// A request was answered. `operation` is empty where it is no GraphQL.
@@ -250,6 +270,15 @@ impl Metrics {
             false => "failed",
         };
         self.webhook_calls.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A download ended.
+    pub fn exported(&self, is_whole: bool) {
+        let outcome = match is_whole {
+            true => "whole",
+            false => "cut_off",
+        };
+        self.exports.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// A notification was tried to be delivered.

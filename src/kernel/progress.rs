@@ -5,39 +5,82 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
-/// A position of a feed: everything up to its sequence lies before it. Another epoch is another feed.
+/// A position of a feed: everything up to its sequence lies before it. Another epoch is another feed; the same sequence
+/// with another digest is another history of it, as after an older copy of the database was put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Which feed.
     pub epoch: i64,
     /// The last entry before it.
     pub sequence: i64,
+    /// Of that entry; absent before the first one, and where it is not known.
+    pub digest: Option<i64>,
 }
 
-const VERSION: u8 = 1;
-const CURSOR_BYTES: usize = 17;
+/// Epoch and sequence.
+const WITHOUT_DIGEST: u8 = 1;
+/// Epoch, sequence and digest.
+const WITH_DIGEST: u8 = 2;
+
+/// What stands for an entry of a feed in cursors: entries of two histories differ in it.
+pub fn digest(parts: &[&[u8]]) -> i64 {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    let hash: [u8; 32] = hash.finalize().into();
+    let (first, _) = hash.split_at(8);
+    first
+        .iter()
+        .fold(0, |number, byte| number << 8 | i64::from(*byte))
+}
 
 impl Position {
     /// The cursor, opaque to clients.
     pub fn encode(self) -> String {
-        let mut bytes = Vec::with_capacity(CURSOR_BYTES);
-        bytes.push(VERSION);
-        bytes.extend(self.epoch.to_be_bytes());
-        bytes.extend(self.sequence.to_be_bytes());
-        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+        let version = self.digest.map_or(WITHOUT_DIGEST, |_| WITH_DIGEST);
+        BASE64_URL_SAFE_NO_PAD.encode([&[version], &self.key()[..]].concat())
+    }
+
+    /// The same as the key of a global id.
+    pub fn key(self) -> Vec<u8> {
+        let numbers = [Some(self.epoch), Some(self.sequence), self.digest];
+        let numbers = numbers.into_iter().flatten();
+        numbers.flat_map(i64::to_be_bytes).collect()
+    }
+
+    /// The position of a key.
+    pub fn of_key(key: &[u8]) -> Option<Self> {
+        let (numbers, []) = key.as_chunks::<8>() else {
+            return None;
+        };
+        let numbers: Vec<i64> = numbers.iter().copied().map(i64::from_be_bytes).collect();
+        let (epoch, sequence, digest) = match numbers[..] {
+            [epoch, sequence] => (epoch, sequence, None),
+            [epoch, sequence, digest] => (epoch, sequence, Some(digest)),
+            _ => return None,
+        };
+        Some(Self {
+            epoch,
+            sequence,
+            digest,
+        })
     }
 
     /// The position of a cursor; `None` for what is none.
     pub fn decode(cursor: &str) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let bytes: [u8; CURSOR_BYTES] = bytes.try_into().ok()?;
-        let number = |at: usize| Some(i64::from_be_bytes(bytes[at..at + 8].try_into().ok()?));
-        (bytes[0] == VERSION).then_some(Self {
-            epoch: number(1)?,
-            sequence: number(9)?,
-        })
+        let (version, key) = bytes.split_first()?;
+        let position = Self::of_key(key)?;
+        let told = position.digest.map_or(WITHOUT_DIGEST, |_| WITH_DIGEST);
+        (*version == told).then_some(position)
+    }
+
+    /// Whether the entry that stands there is another one than that of the position, as far as both are known.
+    pub fn differs_from(&self, digest: Option<i64>) -> bool {
+        let known = self.digest.zip(digest);
+        known.is_some_and(|(own, stored)| own != stored)
     }
 }
 
@@ -94,7 +137,13 @@ impl Progress {
         self.caught_up.notify_one();
     }
 
-    /// Waits until it is known where the subscription begins, and answers that, however far it has come meanwhile.
+    /// It is accepted: what happens from now on is told. Every subscription says so, or tells where it stands
+    /// ([`Self::reached`]), before it waits: its stream is open then, also when nothing comes.
+    pub fn begins(&self) {
+        self.began.notify_one();
+    }
+
+    /// Waits until the subscription has begun, and answers where, if it has a position, however far it has come meanwhile.
     pub async fn began(&self) -> Option<Position> {
         self.began.notified().await;
         self.inner.lock().ok()?.start

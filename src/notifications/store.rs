@@ -2,8 +2,8 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, Order, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
-    QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter,
+    QueryResult, QuerySelect, Statement,
 };
 use uuid::Uuid;
 
@@ -17,6 +17,7 @@ use crate::kernel::error::Result;
 use crate::kernel::page::Page;
 use crate::notifications::tables::{notification_deliveries, notification_settings, notifications};
 use crate::notifications::{DeliveryStatus, NotificationFrequency};
+use crate::portals::Head;
 
 /// The settings of a portal; the defaults until it has configured any.
 pub(super) async fn settings<R: Right>(
@@ -47,19 +48,30 @@ pub(super) async fn locked<R: Right>(
 }
 
 /// A portal whose news may have to be told.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) hub_id: i64,
     /// Of the settings.
     pub(super) version: i64,
     pub(super) frequency: NotificationFrequency,
     /// Where the feed stands.
-    pub(super) sequence: i64,
+    pub(super) head: Head,
+}
+
+impl FromQueryResult for Candidate {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Self {
+            hub_id: row.try_get(prefix, "hub_id")?,
+            version: row.try_get(prefix, "version")?,
+            frequency: row.try_get(prefix, "frequency")?,
+            head: Head::from_query_result(row, prefix)?,
+        })
+    }
 }
 
 /// The portals whose feed has grown since news were told at once, whose digest is due, or whose time zone has changed.
 pub(super) async fn candidates(snapshot: &Snapshot, now: Micros) -> Result<Vec<Candidate>> {
-    let sql = "SELECT s.hub_id, s.version, s.frequency, h.sequence FROM notification_settings AS s \
+    let sql = "SELECT s.hub_id, s.version, s.frequency, h.epoch, h.sequence, h.swept_sequence, h.digest, h.digest_sequence FROM notification_settings AS s \
         JOIN feed_heads AS h ON h.hub_id = s.hub_id JOIN portals AS p ON p.hub_id = s.hub_id \
         WHERE s.enabled AND ((s.frequency = 0 AND h.sequence > s.told_sequence) \
         OR (s.frequency > 0 AND (s.due_at <= $1 OR s.due_zone <> p.time_zone)))";
@@ -214,7 +226,8 @@ pub(super) async fn due(
     let columns = names_of::<notification_deliveries::Entity>("due");
     let sql = format!(
         "SELECT {columns} FROM (SELECT d.*, ROW_NUMBER() OVER (PARTITION BY d.hub_id ORDER BY d.next_at) AS place \
-         FROM notification_deliveries AS d WHERE d.status = 0 AND d.next_at <= $1 {others}) AS due \
+         FROM notification_deliveries AS d WHERE d.status = 0 AND d.next_at <= $1 {others} \
+         AND EXISTS (SELECT 1 FROM feed_heads AS h WHERE h.hub_id = d.hub_id)) AS due \
          WHERE place <= {of_portal} ORDER BY place, next_at LIMIT {most}"
     );
     let statement = Statement::from_sql_and_values(snapshot.backend(), sql, [now.into()]);

@@ -11,6 +11,7 @@ use crate::kernel::auth::{Report, Scope};
 use crate::kernel::clock::Micros;
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
+use crate::kernel::progress::Position;
 use crate::kernel::scalars::Instant;
 use crate::kernel::wake::ANY_PORTAL;
 use crate::notifications::content::{Content, Source};
@@ -21,6 +22,7 @@ use crate::notifications::store::{self, Candidate};
 use crate::notifications::tables::{notification_deliveries, notification_settings, notifications};
 use crate::notifications::{DeliveryStatus, NotificationChannel, NotificationFrequency};
 use crate::portals::{self, PortalRow};
+use crate::sync_errors::history;
 
 /// So many events without news are not looked through again by a server that starts.
 const SKIPPED_EVENTS: i64 = 10_000;
@@ -31,7 +33,7 @@ struct Looked {
     /// Of the settings.
     version: i64,
     /// Up to where the feed was looked through.
-    through: i64,
+    through: Option<Position>,
     /// When the first news that are not told happened.
     first_at: Option<Micros>,
 }
@@ -89,7 +91,7 @@ async fn look_at(
     let is_told_at_once = candidate.frequency == NotificationFrequency::Immediately;
     let waits = match looked.first_at {
         Some(first) => now < first + gathering,
-        None => looked.through >= candidate.sequence,
+        None => looked.through == Some(candidate.head.position()),
     };
     if is_told_at_once && waits {
         return Ok(());
@@ -113,14 +115,20 @@ async fn look_at(
         return digest(env, &source).await;
     }
     if looked.first_at.is_none() {
-        let unseen = Window::of(&settings, portal.sequence).behind(looked.through);
+        let mut unseen = Window::of(&settings, portal.head.sequence);
+        // In another history than that which was looked through, all that is not told is unseen.
+        if let Some(through) = looked.through
+            && let Some(known) = history::known(&snapshot, &scope, &portal.head, &through).await?
+        {
+            unseen = unseen.behind(known.sequence);
+        }
         looked.first_at = unseen.first_at(&snapshot).await?;
-        looked.through = portal.sequence;
+        looked.through = Some(portal.head.position());
     }
     match looked.first_at {
         Some(first) if now < first + gathering => Ok(()),
         Some(_) => close(env, &source, Occasion::News).await,
-        None if portal.sequence - settings.told_sequence < SKIPPED_EVENTS => Ok(()),
+        None if portal.head.sequence - settings.told_sequence < SKIPPED_EVENTS => Ok(()),
         None => write(env, moved(&source), None).await,
     }
 }
@@ -147,7 +155,7 @@ async fn digest(env: &Env, source: &Source<'_>) -> Result<()> {
 
 /// Tells what the window holds, where that is anything.
 async fn close(env: &Env, source: &Source<'_>, occasion: Occasion) -> Result<()> {
-    let window = Window::of(source.settings, source.portal.sequence);
+    let window = Window::of(source.settings, source.portal.head.sequence);
     let content = source.news(&window).await?;
     let message = match &content {
         Some(content) => Some((&window, message(source, content, occasion)?)),
@@ -159,7 +167,7 @@ async fn close(env: &Env, source: &Source<'_>, occasion: Occasion) -> Result<()>
 /// The settings when all up to the present is told.
 fn moved(source: &Source<'_>) -> notification_settings::Model {
     let mut settings = source.settings.clone();
-    settings.told_sequence = source.portal.sequence;
+    settings.told_sequence = source.portal.head.sequence;
     settings.told_at = source.now;
     settings.remember_cards(&cards_of(Some(source.portal)));
     settings.plan(&source.portal.portal.time_zone, source.now);

@@ -2,21 +2,38 @@
 //!
 //! It holds the portal's row in `feed_heads` from its first statement to its commit, so that the order of
 //! sequence numbers is the order of commits, without gaps: a reader that remembers the last number it saw misses
-//! nothing. On SQLite the whole database has one writer; the same code takes its lock at once.
+//! nothing. Its time is the database's, and never runs backwards within a portal. On SQLite the whole database has one
+//! writer; the same code takes its lock at once.
 
-use sea_orm::sea_query::LockType;
-use sea_orm::{DbBackend, EntityTrait, QuerySelect};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement};
 use uuid::Uuid;
 
 use crate::kernel::auth::{Scope, Writing};
 use crate::kernel::bulk;
-use crate::kernel::clock::Micros;
+use crate::kernel::clock::{MINUTE, Micros, SECOND};
+use crate::kernel::columns::names_of;
 use crate::kernel::db::Transaction;
-use crate::kernel::env::Env;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::env::{DATABASE_NOW, Env};
+use crate::kernel::error::Result;
+use crate::kernel::limits;
 use crate::kernel::wake::Wake;
 use crate::portals::store;
 use crate::portals::tables::{feed_heads, portal_changes};
+
+/// The locked head, and the clock then.
+struct Locked {
+    head: feed_heads::Model,
+    clock: Micros,
+}
+
+impl FromQueryResult for Locked {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Self {
+            head: feed_heads::Model::from_query_result(row, prefix)?,
+            clock: row.try_get(prefix, "clock")?,
+        })
+    }
+}
 
 /// A change of one portal under way. Dropped without [`Change::commit`], it did not happen.
 pub struct Change {
@@ -25,41 +42,61 @@ pub struct Change {
     head: feed_heads::Model,
     moved: bool,
     rings: bool,
-    /// When it happens, read once the change is the only one: the same instant for all that it writes.
+    /// What the clock says, read once the change is the only one.
+    clock: Micros,
+    /// When it happens: the same instant for all that it writes, and none before that of the portal's last change.
     pub now: Micros,
 }
+
+/// Where the clock was set back, a portal's time stands still until the clock has come so far again; where it was set
+/// back by more than this, it had been wrong, and time goes on from where the clock is.
+const SET_BACK: Micros = 60 * MINUTE;
 
 impl Change {
     /// Begins a change and waits until it is the portal's only one. `None` when the portal does not exist: only one
     /// that the token names is made.
     pub async fn begin<R: Writing>(env: &Env, scope: &Scope<R>) -> Result<Option<Self>> {
         let transaction = env.db.begin_for(scope.hub_id()).await?;
-        let mut head = Self::lock(&transaction, env.db.backend(), scope.hub_id()).await?;
-        if head.is_none() && scope.is_named() {
+        let mut locked = Self::lock(&transaction, env, scope.hub_id()).await?;
+        if locked.is_none() && scope.is_named() {
             store::insert_empty(&transaction, &[scope.hub_id()]).await?;
-            head = Self::lock(&transaction, env.db.backend(), scope.hub_id()).await?;
+            locked = Self::lock(&transaction, env, scope.hub_id()).await?;
         }
-        Ok(head.map(|head| Self {
+        let change = |Locked { head, clock }| Self {
             transaction,
             wake: env.wake.clone(),
-            head,
             moved: false,
             rings: false,
-            now: env.clock.now(),
-        }))
+            clock,
+            now: match head.latest_at > clock + SET_BACK {
+                true => clock,
+                false => head.latest_at,
+            },
+            head,
+        };
+        Ok(locked.map(change))
     }
 
-    /// FOR NO KEY UPDATE: readers and the portal's other tables are not held up.
-    async fn lock(
-        transaction: &Transaction,
-        backend: DbBackend,
-        hub_id: i64,
-    ) -> Result<Option<feed_heads::Model>> {
-        let mut select = feed_heads::Entity::find_by_id(hub_id);
-        if backend == DbBackend::Postgres {
-            select = select.lock(LockType::NoKeyUpdate);
+    /// Locks the head and moves its time on, in one statement: the clock is read when nobody else has the lock, because
+    /// whoever had it has moved the time too. Readers and the portal's other tables are not held up.
+    async fn lock(transaction: &Transaction, env: &Env, hub_id: i64) -> Result<Option<Locked>> {
+        let (clock, later) = match env.db.backend() {
+            DbBackend::Postgres if env.has_clock() => (DATABASE_NOW, "GREATEST"),
+            DbBackend::Postgres => ("CAST($2 AS BIGINT)", "GREATEST"),
+            _ => ("$2", "MAX"),
+        };
+        let sql = format!(
+            "UPDATE feed_heads SET latest_at = {later}(latest_at, {clock}) WHERE hub_id = $1 RETURNING {}, {clock} AS clock",
+            names_of::<feed_heads::Entity>("feed_heads")
+        );
+        let mut values = vec![hub_id.into()];
+        if !env.has_clock() {
+            values.push(env.clock.now().into());
         }
-        Ok(select.one(transaction).await?)
+        let statement = Statement::from_sql_and_values(env.db.backend(), sql, values);
+        let row = transaction.query_one_raw(statement).await?;
+        let locked = row.map(|row| Locked::from_query_result(&row, ""));
+        Ok(locked.transpose()?)
     }
 
     /// What the change writes with.
@@ -77,14 +114,12 @@ impl Change {
         self.head.sequence
     }
 
-    /// Takes the next `count` sequence numbers of the feed and answers the first.
-    pub fn next_sequences(&mut self, count: usize) -> Result<i64> {
-        let count =
-            i64::try_from(count).map_err(|_| Error::Internal("more events than numbers".into()))?;
-        let first = self.head.sequence + 1;
-        self.head.sequence += count;
-        self.moved |= count > 0;
-        Ok(first)
+    /// Entries stand in the feed now, from behind [`Self::sequence`] up to this one, which has this digest.
+    pub fn feed_grows(&mut self, sequence: i64, digest: i64) {
+        self.head.sequence = sequence;
+        self.head.digest_sequence = sequence;
+        self.head.digest = digest;
+        self.moved = true;
     }
 
     /// The feed begins behind a sequence number now.
@@ -97,6 +132,23 @@ impl Change {
     pub fn move_open_errors(&mut self, by: i32) {
         self.head.open_error_count += by;
         self.moved |= by != 0;
+    }
+
+    /// The latest instant that anything can have happened at, as far as clocks of engines and of the database may differ.
+    /// What is kept with a later one was told by a clock that was wrong: nothing is compared with it.
+    pub fn latest(&self) -> Micros {
+        self.clock + limits::CLOCK_SKEW_SECONDS.value as Micros * SECOND
+    }
+
+    /// Whether the clock had been wrong, so that what it was given to lies ahead.
+    pub fn is_set_back(&self) -> bool {
+        self.head.latest_at > self.now
+    }
+
+    /// What lay ahead is put right.
+    pub fn put_right(&mut self) {
+        self.head.latest_at = self.now;
+        self.moved = true;
     }
 
     /// Rings at the commit although the feed does not grow.

@@ -5,6 +5,8 @@
 
 pub mod api;
 mod change;
+pub mod erasure;
+mod head;
 mod list;
 pub mod mutations;
 mod settings;
@@ -22,12 +24,12 @@ use crate::kernel::call::Call;
 use crate::kernel::clock::{Micros, SECOND};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
-use crate::kernel::progress::Position;
 use crate::kernel::user_error::{UserError, UserErrorCode};
 pub use change::Change;
+pub use head::{Head, cursor_expired, decoded, event_digest};
 pub use settings::{check_key, check_length};
 pub use state::PortalEventKind;
-pub use store::{CategoryCounters, PortalRow, exists, find, find_in, positions};
+pub use store::{CategoryCounters, PortalRow, epoch, exists, find, find_in, heads};
 pub use tables::category_counters;
 pub use webhook::checked_address;
 
@@ -69,23 +71,6 @@ pub fn scope_of<R: Right>(call: &Call, hub_id: Option<&ID>) -> Result<Option<Sco
         Some(hub_id) => call.viewer.scope(hub_id),
         None => Ok(None),
     }
-}
-
-/// The sequence of a cursor of this feed; CURSOR_EXPIRED for one of another feed, ahead of this one, or before what is
-/// kept of it.
-pub fn position(text: &str, row: &PortalRow) -> Result<i64> {
-    let refused = || {
-        Error::BadUserInput(
-            "after is not a cursor of a feed. Use Portal.eventCursor or the cursor of an event."
-                .into(),
-        )
-    };
-    let Position { epoch, sequence } = Position::decode(text).ok_or_else(refused)?;
-    if epoch != row.epoch || !(row.swept_sequence..=row.sequence).contains(&sequence) {
-        let message = "The feed does not hold this position (any more). Query the present state and go on from its eventCursor.";
-        return Err(Error::CursorExpired(message.into()));
-    }
-    Ok(sequence)
 }
 
 /// The portal does not exist, or the token does not name it.

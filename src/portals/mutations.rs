@@ -4,7 +4,6 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObje
 
 use crate::kernel::auth::{Manage, Report, Scope, Writing};
 use crate::kernel::call::Call;
-use crate::kernel::clock::Micros;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
 use crate::kernel::scalars::{Instant, Url};
@@ -103,9 +102,8 @@ impl PortalMutations {
             Ok(webhook) => webhook,
             Err(error) => return Ok(refused(vec![error])),
         };
-        let now = call.now();
-        let configure = |portal: &mut portals::Model| {
-            portal.set_webhook(&webhook, now);
+        let configure = |portal: &mut portals::Model, change: &Change| {
+            portal.set_webhook(&webhook, change.now);
             configure(portal, &input)
         };
         match change_settings(call, &scope, configure).await? {
@@ -135,8 +133,8 @@ impl PortalMutations {
         let Some(scope) = scope_of::<Report>(call, input.hub_id.as_ref())? else {
             return Ok(refused(vec![UserError::unknown_portal()]));
         };
-        let now = call.now();
-        let report = |portal: &mut portals::Model| report_state(portal, &input, now);
+        let report =
+            |portal: &mut portals::Model, change: &Change| report_state(portal, &input, change);
         match change_settings(call, &scope, report).await? {
             Ok(()) => {
                 let reading = call.viewer.scope(scope.hub_id()).ok().flatten();
@@ -158,7 +156,7 @@ impl PortalMutations {
 async fn change_settings<R: Writing>(
     call: &Call,
     scope: &Scope<R>,
-    apply: impl Fn(&mut portals::Model) -> Vec<UserError>,
+    apply: impl Fn(&mut portals::Model, &Change) -> Vec<UserError>,
 ) -> Result<Result<(), Vec<UserError>>> {
     let unknown = || Ok(Err(vec![UserError::unknown_portal()]));
     let Some(mut change) = Change::begin(&call.env, scope).await? else {
@@ -168,7 +166,7 @@ async fn change_settings<R: Writing>(
         return unknown();
     };
     let mut new = old.clone();
-    let user_errors = apply(&mut new);
+    let user_errors = apply(&mut new, &change);
     if !user_errors.is_empty() {
         return Ok(Err(user_errors));
     }
@@ -244,11 +242,17 @@ fn set_instance_url(portal: &mut portals::Model, url: &MaybeUndefined<Url>) -> O
 fn report_state(
     portal: &mut portals::Model,
     input: &ReportPortalStateInput,
-    now: Micros,
+    change: &Change,
 ) -> Vec<UserError> {
-    let occurred_at = input.occurred_at.map_or(now, |at| at.0);
+    let known = portal.state_reported_at;
+    let known = known.filter(|known| *known <= change.latest());
+    let occurred_at = match input.occurred_at {
+        Some(at) => at.0,
+        // Without an instant it is the latest.
+        None => change.now.max(known.unwrap_or(change.now)),
+    };
     let mut user_errors = Vec::new();
-    if let Err(error) = check_occurred_at(occurred_at, now) {
+    if let Err(error) = check_occurred_at(occurred_at, change.now) {
         user_errors.push(error);
     }
     let suspended = input.sync_state == Some(SyncState::Suspended);
@@ -260,10 +264,7 @@ fn report_state(
             message,
         ));
     }
-    if portal
-        .state_reported_at
-        .is_some_and(|latest| occurred_at < latest)
-    {
+    if known.is_some_and(|known| occurred_at < known) {
         return user_errors;
     }
     user_errors.extend(set_instance_url(portal, &input.salesforce_instance_url));

@@ -48,16 +48,17 @@ impl Change {
     pub async fn tell(&mut self, kind: PortalEventKind) -> Result<()> {
         let event = portal_events::Model {
             hub_id: self.hub_id(),
-            sequence: self.next_sequences(1)?,
+            sequence: self.sequence() + 1,
             kind,
             occurred_at: self.now,
         };
+        self.feed_grows(event.sequence, event.digest());
         bulk::insert::<portal_events::Entity>(self.transaction(), &[event], "").await
     }
 
-    /// A failure at an instant says that nothing syncs. What was known later stays.
-    pub async fn suspend(&mut self, reason: SuspensionReason, at: Micros) -> Result<()> {
-        self.turn(at, |portal| {
+    /// A failure at an instant says that nothing syncs. What was known later stays; one without an instant is the latest.
+    pub async fn suspend(&mut self, reason: SuspensionReason, at: Option<Micros>) -> Result<()> {
+        self.turn(at, |portal, at| {
             let since = portal.suspended_since.unwrap_or(at);
             portal.sync_state = SyncState::Suspended;
             portal.suspended_since = Some(since);
@@ -67,9 +68,10 @@ impl Change {
         .await
     }
 
-    /// A success at an instant says that a suspended portal syncs. What was known later stays.
-    pub async fn resume(&mut self, at: Micros) -> Result<()> {
-        self.turn(at, |portal| {
+    /// A success at an instant says that a suspended portal syncs. What was known later stays; one without an instant is
+    /// the latest.
+    pub async fn resume(&mut self, at: Option<Micros>) -> Result<()> {
+        self.turn(at, |portal, _| {
             let was_suspended = portal.sync_state == SyncState::Suspended;
             portal.sync_state = SyncState::Active;
             portal.suspended_since = None;
@@ -82,17 +84,21 @@ impl Change {
     /// Applies what is known as of an instant; it answers whether that says anything.
     async fn turn(
         &mut self,
-        at: Micros,
-        apply: impl Fn(&mut portals::Model) -> bool,
+        at: Option<Micros>,
+        apply: impl Fn(&mut portals::Model, Micros) -> bool,
     ) -> Result<()> {
         let Some(old) = store::settings(self.transaction(), self.hub_id()).await? else {
             return Ok(());
         };
-        if old.state_reported_at.is_some_and(|known| at <= known) {
+        let known = old
+            .state_reported_at
+            .filter(|known| *known <= self.latest());
+        if at.is_some_and(|at| known.is_some_and(|known| at <= known)) {
             return Ok(());
         }
+        let at = at.unwrap_or(self.now.max(known.unwrap_or(self.now)));
         let mut new = old.clone();
-        if !apply(&mut new) {
+        if !apply(&mut new, at) {
             return Ok(());
         }
         new.state_reported_at = Some(at);

@@ -1,5 +1,6 @@
 //! The SQL of portals.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement};
@@ -15,6 +16,8 @@ use crate::kernel::db::{Snapshot, Transaction};
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::kernel::page::{Page, TotalCount};
+use crate::portals::erasure;
+use crate::portals::head::{HEAD, Head};
 use crate::portals::tables::{category_counters, feed_heads, portal_changes, portals};
 use crate::portals::{Locale, SyncState};
 
@@ -36,12 +39,8 @@ pub struct CategoryCounters {
 pub struct PortalRow {
     /// Settings and sync state.
     pub portal: portals::Model,
-    /// The feed's name.
-    pub epoch: i64,
-    /// The feed's last sequence number.
-    pub sequence: i64,
-    /// The last one that is not kept any more.
-    pub swept_sequence: i64,
+    /// Where its feed stands.
+    pub head: Head,
     /// By category, in the order of the enum.
     pub counters: [CategoryCounters; 8],
 }
@@ -68,9 +67,7 @@ impl PortalRow {
 /// One line of the statement: a portal with one of its cards.
 struct Line {
     portal: portals::Model,
-    epoch: i64,
-    sequence: i64,
-    swept_sequence: i64,
+    head: Head,
     card: Option<(SyncErrorCategory, CategoryCounters)>,
 }
 
@@ -91,9 +88,7 @@ impl FromQueryResult for Line {
         };
         Ok(Self {
             portal: portals::Model::from_query_result(row, "")?,
-            epoch: row.try_get("", "epoch")?,
-            sequence: row.try_get("", "sequence")?,
-            swept_sequence: row.try_get("", "swept_sequence")?,
+            head: Head::from_query_result(row, "")?,
             card,
         })
     }
@@ -117,29 +112,49 @@ pub async fn find_in<R: Right>(
     Ok(read(snapshot, &[scope.hub_id()]).await?.pop())
 }
 
+/// The name of a portal's feed, where the portal exists, in one narrow statement.
+pub async fn epoch<R: Right>(snapshot: &Snapshot, scope: &Scope<R>) -> Result<Option<i64>> {
+    #[derive(FromQueryResult)]
+    struct Named {
+        epoch: i64,
+    }
+    let mut select = Query::select();
+    select
+        .column(feed_heads::Column::Epoch)
+        .from(feed_heads::Entity)
+        .and_where(Expr::col(feed_heads::Column::HubId).eq(scope.hub_id()));
+    let named: Option<Named> = snapshot.one(&select).await?;
+    Ok(named.map(|named| named.epoch))
+}
+
 /// Where the feeds of several portals stand, in one narrow statement.
-pub async fn positions<R: Right>(
+pub async fn heads<R: Right>(
     snapshot: &Snapshot,
     scopes: &[Scope<R>],
-) -> Result<Vec<(i64, i64)>> {
+) -> Result<HashMap<i64, Head>> {
     let hub_ids = Keys::numbers(scopes.iter().map(Scope::hub_id));
     let mut select = Query::select();
     select
+        .columns(HEAD)
         .column(feed_heads::Column::HubId)
-        .column(feed_heads::Column::Sequence)
         .from(feed_heads::Entity)
         .and_where(hub_ids.hold(snapshot.backend(), feed_heads::Column::HubId));
-    let heads: Vec<Position> = snapshot.all(&select).await?;
-    Ok(heads
-        .into_iter()
-        .map(|head| (head.hub_id, head.sequence))
-        .collect())
+    let heads: Vec<HeadOf> = snapshot.all(&select).await?;
+    Ok(heads.into_iter().map(|of| (of.hub_id, of.head)).collect())
 }
 
-#[derive(FromQueryResult)]
-struct Position {
+struct HeadOf {
     hub_id: i64,
-    sequence: i64,
+    head: Head,
+}
+
+impl FromQueryResult for HeadOf {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Self {
+            hub_id: row.try_get(prefix, "hub_id")?,
+            head: Head::from_query_result(row, prefix)?,
+        })
+    }
 }
 
 /// The portals of several scopes that have rows, in any order, in one statement.
@@ -150,7 +165,7 @@ pub async fn find_many<R: Right>(call: &Call, scopes: &[Scope<R>]) -> Result<Vec
 
 /// Whether the portal has a row.
 pub async fn exists<R: Right>(snapshot: &Snapshot, scope: &Scope<R>) -> Result<bool> {
-    Ok(!read(snapshot, &[scope.hub_id()]).await?.is_empty())
+    Ok(epoch(snapshot, scope).await?.is_some())
 }
 
 pub(super) async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc<PortalRow>>> {
@@ -160,9 +175,7 @@ pub(super) async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc
     let mut select = Query::select();
     select
         .columns(columns_of::<portals::Entity>())
-        .column((feed_heads::Entity, feed_heads::Column::Epoch))
-        .column((feed_heads::Entity, feed_heads::Column::Sequence))
-        .column((feed_heads::Entity, feed_heads::Column::SweptSequence))
+        .columns(HEAD.map(|column| (feed_heads::Entity, column)))
         .column((
             category_counters::Entity,
             category_counters::Column::Category,
@@ -203,13 +216,9 @@ pub(super) async fn read(snapshot: &Snapshot, hub_ids: &[i64]) -> Result<Vec<Arc
             .last()
             .is_none_or(|row| row.portal.hub_id != line.portal.hub_id)
         {
-            let (epoch, sequence) = (line.epoch, line.sequence);
-            let swept_sequence = line.swept_sequence;
             rows.push(PortalRow {
                 portal: line.portal,
-                epoch,
-                sequence,
-                swept_sequence,
+                head: line.head,
                 counters: Default::default(),
             });
         }
@@ -246,9 +255,16 @@ pub async fn ensure(call: &Call, viewer: &Viewer) -> Result<()> {
         .filter(|id| found.iter().all(|row| row.hub_id != *id))
         .collect();
     if missing.is_empty() {
-        Ok(())
-    } else {
-        create(call, &missing).await
+        return Ok(());
+    }
+    let erased = erasure::among(&call.snapshot, &missing).await?;
+    let missing: Vec<i64> = missing
+        .into_iter()
+        .filter(|id| !erased.contains(id))
+        .collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => create(call, &missing).await,
     }
 }
 
@@ -265,7 +281,7 @@ async fn create(call: &Call, hub_ids: &[i64]) -> Result<()> {
     Ok(())
 }
 
-/// Inserts empty portals; those that exist stay as they are.
+/// Inserts empty portals; those that exist stay as they are. UNAVAILABLE while one of them is being erased.
 pub(super) async fn insert_empty(transaction: &Transaction, hub_ids: &[i64]) -> Result<()> {
     let portals: Vec<_> = hub_ids.iter().map(|id| empty(*id)).collect();
     let heads: Vec<_> = hub_ids.iter().map(|id| new_head(*id)).collect();
@@ -273,7 +289,8 @@ pub(super) async fn insert_empty(transaction: &Transaction, hub_ids: &[i64]) -> 
         .await?;
     bulk::insert::<feed_heads::Entity>(transaction, &heads, "ON CONFLICT (hub_id) DO NOTHING")
         .await?;
-    Ok(())
+    // Behind the insertion, which waits for an erasure that is about to begin.
+    erasure::refuse(transaction, hub_ids).await
 }
 
 /// Where HubSpot's app is, until a portal is configured for its region.
@@ -309,6 +326,9 @@ fn new_head(hub_id: i64) -> feed_heads::Model {
         sequence: 0,
         swept_sequence: 0,
         open_error_count: 0,
+        digest: 0,
+        digest_sequence: 0,
+        latest_at: 0,
     }
 }
 

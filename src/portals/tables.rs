@@ -56,6 +56,12 @@ pub mod feed_heads {
         pub swept_sequence: i64,
         /// Open errors of all cards, for the order of the portals.
         pub open_error_count: i32,
+        /// Of the entry at `digest_sequence`.
+        pub digest: i64,
+        /// The last entry, where the version that wrote it knew of digests.
+        pub digest_sequence: i64,
+        /// The latest instant that a change was given.
+        pub latest_at: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -101,6 +107,7 @@ pub mod portal_events {
     //! The feed's entries about the portal as a whole; they share its sequence numbers.
     use sea_orm::entity::prelude::*;
 
+    use crate::kernel::progress::digest;
     use crate::portals::PortalEventKind;
 
     /// An entry.
@@ -113,6 +120,14 @@ pub mod portal_events {
         pub sequence: i64,
         pub kind: PortalEventKind,
         pub occurred_at: i64,
+    }
+
+    impl Model {
+        /// What stands for it in cursors.
+        pub fn digest(&self) -> i64 {
+            let (kind, at) = (self.kind.to_value(), self.occurred_at);
+            digest(&[&kind.to_be_bytes(), &at.to_be_bytes()])
+        }
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -138,6 +153,27 @@ pub mod portal_changes {
         pub setting: String,
         pub old_value: Option<String>,
         pub new_value: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod erasures {
+    //! Portals that are being erased.
+    use sea_orm::entity::prelude::*;
+
+    /// An erasure that has begun and not ended.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "erasures")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        pub begun_at: i64,
+        /// When its last step was made.
+        pub stepped_at: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

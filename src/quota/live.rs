@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_graphql::{Context, ID, Subscription};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,8 @@ use crate::kernel::auth::Read;
 use crate::kernel::call::Call;
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::panics::again;
+use crate::kernel::streams::unfold;
 use crate::kernel::wake::STATE_PAUSE;
 use crate::portals::api::Portal;
 use crate::portals::{scope_of, unknown_portal};
@@ -58,9 +60,10 @@ impl QuotaWatch {
         watched.retain(|_, state| state.strong_count() > 0);
         let state = Arc::new(watch::channel(facts).0);
         watched.insert(hub_id, Arc::downgrade(&state));
-        let follow = follow((self.env.clone(), hub_id), Arc::downgrade(&state), ring);
+        let (env, weak) = (self.env.clone(), Arc::downgrade(&state));
         let stopped = self.stopping.clone().cancelled_owned();
         self.open.spawn(async move {
+            let follow = again(|| follow((env.clone(), hub_id), weak.clone(), ring.clone()));
             tokio::select! { () = stopped => {}, () = follow => {} }
         });
         Ok(state)
@@ -127,7 +130,8 @@ impl QuotaSubscription {
         let mut told = state.subscribe();
         told.mark_changed();
         let begin = (state, told, None::<Instant>);
-        let states = stream::unfold(begin, move |(state, mut told, last)| async move {
+        call.progress.begins();
+        let states = unfold(begin, move |(state, mut told, last)| async move {
             told.changed().await.ok()?;
             if let Some(last) = last {
                 tokio::time::sleep_until(last + STATE_PAUSE).await;

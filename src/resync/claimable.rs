@@ -12,6 +12,7 @@ use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::portals::Change;
+use crate::portals::erasure::is_there;
 use crate::resync::AUTOMATIC;
 use crate::resync::tables::{resync_batches, resync_items};
 use crate::sync_errors::to_try::RecordToTry;
@@ -90,6 +91,7 @@ pub(super) async fn waiting(
         )
         .from(resync_batches::Entity)
         .and_where(Expr::cust("waiting_count > 0"))
+        .and_where(is_there((resync_batches::Entity, Column::HubId)))
         .group_by_col(Column::HubId)
         .order_by_expr(longest_ago, Order::Asc)
         .to_owned();

@@ -10,9 +10,9 @@ use tokio::sync::watch;
 
 use crate::kernel::auth::{Portals, Read, Report, Scope};
 use crate::kernel::call::Call;
-use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::global_id::{GlobalId, Kind};
+use crate::kernel::streams::try_unfold;
 use crate::kernel::wake::{ANY_PORTAL, STATE_PAUSE};
 use crate::portals::{exists, scope_of, unknown_portal};
 use crate::resync::api::{ResyncBatch, ResyncWork};
@@ -55,6 +55,7 @@ impl ResyncSubscription {
         read::batch(&call.env.db.moving(), &scope, batch_id)
             .await?
             .ok_or_else(unknown)?;
+        call.progress.begins();
         let watched = Watched {
             call,
             scope,
@@ -62,7 +63,7 @@ impl ResyncSubscription {
             ring,
             told: None,
         };
-        let states = stream::try_unfold(Some(watched), |watched| async move {
+        let states = try_unfold(Some(watched), |watched| async move {
             match watched {
                 Some(watched) => watched.next().await,
                 None => Ok(None),
@@ -94,15 +95,15 @@ impl ResyncSubscription {
                 (Portals::Named(vec![scope.hub_id()]), scope.hub_id())
             }
         };
-        claim::begin_retries(&call, &portals).await?;
         let looking = Looking {
             ring: call.env.wake.listen(ring_of),
-            env: call.env.clone(),
+            call: call.clone(),
             portals,
             told: Vec::new(),
             is_first: true,
         };
-        let works = stream::try_unfold(looking, |mut looking| async move {
+        call.progress.begins();
+        let works = try_unfold(looking, |mut looking| async move {
             let works = looking.next().await?;
             Ok::<_, Error>(Some((works, looking)))
         });
@@ -172,7 +173,7 @@ impl Watched {
 
 /// Somebody who looks for work.
 struct Looking {
-    env: Env,
+    call: Arc<Call>,
     portals: Portals,
     ring: watch::Receiver<u64>,
     /// What was told last.
@@ -182,12 +183,15 @@ struct Looking {
 
 impl Looking {
     async fn next(&mut self) -> Result<Vec<ResyncWork>> {
-        if !std::mem::take(&mut self.is_first) {
+        if std::mem::take(&mut self.is_first) {
+            // Here and not before the stream is open: it may have to wait for a portal.
+            claim::begin_retries(&self.call, &self.portals).await?;
+        } else {
             wait(&mut self.ring).await;
         }
         self.ring.mark_unchanged();
-        let waiting =
-            claimable::waiting(&self.env.db.moving(), &self.portals, self.env.clock.now()).await?;
+        let snapshot = self.call.env.db.moving();
+        let waiting = claimable::waiting(&snapshot, &self.portals, self.call.now()).await?;
         let before = std::mem::replace(&mut self.told, waiting);
         let changed = self.told.iter().filter(|portal| !before.contains(portal));
         let more = changed.map(|portal| ResyncWork {

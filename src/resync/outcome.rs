@@ -99,7 +99,7 @@ pub(super) async fn report(
     }
     let mut attempts = Attempts::new(&change);
     attempts
-        .apply(env, &mut change, scope.subject(), &tried)
+        .apply(env, &mut change, scope.subject(), &mut tried)
         .await?;
     board.end(&change, &mut attempts).await?;
     board.save(&mut change, &attempts).await?;

@@ -12,6 +12,7 @@ use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::kernel::page::Page;
+use crate::portals::erasure::is_there;
 use crate::resync::api::ResyncBatchStatus;
 use crate::resync::tables::{resync_batches, resync_pushes, resync_results};
 use crate::resync::{AUTOMATIC, Stage};
@@ -26,7 +27,8 @@ pub(super) async fn batch<R: Right>(
     let mut select = batches_of(scope);
     select
         .columns(columns::<resync_batches::Entity>())
-        .and_where(Expr::col(Column::Id).eq(id));
+        .and_where(Expr::col(Column::Id).eq(id))
+        .and_where(is_there((resync_batches::Entity, Column::HubId)));
     snapshot.one(&select).await
 }
 

@@ -23,12 +23,14 @@ use super::throttle::Throttle;
 use super::ticket::Tickets;
 use super::{export, graphiql, http, layers, ndjson, request_log};
 use crate::kernel::auth::Verifier;
+use crate::kernel::clock::DatabaseClock;
 use crate::kernel::config::{Config, LiveConfig};
 use crate::kernel::db::Db;
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::mail::Mailer;
 use crate::kernel::metrics::Metrics;
+use crate::kernel::panics::again;
 use crate::kernel::tls;
 use crate::kernel::wake::Wake;
 use crate::kernel::webhook::WebhookSender;
@@ -39,6 +41,9 @@ use crate::resync;
 use crate::sync_errors::export::Exports;
 use crate::sync_errors::live::Live;
 use crate::upkeep;
+
+/// What to do where tables are missing.
+pub const NOT_MIGRATED: &str = "the database has to be migrated: run `sync-health migrate`";
 
 /// What all handlers share.
 pub(super) struct App {
@@ -65,15 +70,16 @@ pub(super) struct App {
 
 impl App {
     async fn new(config: &Config, db: Db, address: SocketAddr) -> Result<Self> {
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::of(&config.panics));
         let env = Env {
             db,
-            clock: config.clock.clone(),
+            clock: DatabaseClock::new(config.clock.clone()),
             metrics: metrics.clone(),
             wake: Wake::default(),
             webhooks: WebhookSender::new(config.allows_private_webhooks)?,
             mailer: Mailer::new(&config.mail)?,
         };
+        env.read_clock().await?;
         let (stopping, open) = (CancellationToken::new(), TaskTracker::new());
         let live = Arc::new(Live::new(env.clone(), stopping.clone(), open.clone()));
         let contract = async_graphql::parser::parse_schema(super::graphql::sdl())
@@ -127,9 +133,14 @@ pub async fn run(
         db.migrate().await?;
     }
     let timeout = config.shutdown_timeout;
+    let is_migrated = db.is_migrated().await?;
     let address = listener.local_addr();
     let address = address.map_err(|error| Error::Internal(error.to_string()))?;
     let app = Arc::new(App::new(&config, db.clone(), address).await?);
+    tracing::info!(listen = %address, "listening");
+    if !is_migrated {
+        tracing::error!("{NOT_MIGRATED}");
+    }
     let (stop, stopping) = tokio::sync::oneshot::channel();
     let serving = axum::serve(listener, router(app.clone(), &config)?);
     let stopping_now = app.stopping.clone();
@@ -152,17 +163,45 @@ pub async fn run(
     tokio::select! {
         served = served => served.map_err(|error| Error::Internal(error.to_string()))?,
         () = deadline => tracing::warn!("requests were still in flight when the time to stop was over"),
-        () = app.throttle.sweep() => {}
-        () = app.live.look_around() => {}
-        () = quota::recover(&app.env) => {}
-        () = resync::sweep(&app.env) => {}
-        () = notifications::tell(&app.env, config.gathering) => {}
-        () = notifications::deliver(&app.env) => {}
-        () = resync::push(&app.env) => {}
-        () = upkeep::sweep(&app.env, &config.retention) => {}
-        () = hear_others(&app, &config) => {}
+        () = again(|| app.throttle.sweep()) => {}
+        () = work(&app, &config, is_migrated) => {}
+        () = again(|| watch_file(&app.env.db)) => {}
+        () = again(|| app.env.follow_clock()) => {}
+        () = again(|| hear_others(&app, &config)) => {}
     }
     db.close().await
+}
+
+/// What is done without being asked, for ever; not before the database is migrated.
+async fn work(app: &App, config: &Config, mut is_migrated: bool) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    while !is_migrated {
+        tokio::time::sleep(PAUSE).await;
+        is_migrated = app.env.db.is_migrated().await.unwrap_or(false);
+    }
+    tokio::select! {
+        () = again(|| app.live.look_around()) => {}
+        () = again(|| quota::recover(&app.env)) => {}
+        () = again(|| resync::sweep(&app.env)) => {}
+        () = again(|| notifications::tell(&app.env, config.gathering)) => {}
+        () = again(|| notifications::deliver(&app.env)) => {}
+        () = again(|| resync::push(&app.env)) => {}
+        () = again(|| upkeep::sweep(&app.env, &config.retention)) => {}
+    }
+}
+
+/// Says once when the file of SQLite was replaced or removed, for ever.
+async fn watch_file(db: &Db) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let mut is_ours = true;
+    loop {
+        let checked = db.check_file();
+        if let (true, Err(Error::Unavailable(why))) = (is_ours, &checked) {
+            tracing::error!("{why}");
+        }
+        is_ours = checked.is_ok();
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Hears what other servers on the same PostgreSQL commit, for ever; on SQLite there are none, and behind some poolers

@@ -9,8 +9,8 @@ use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, stream};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
@@ -18,9 +18,11 @@ use tokio::sync::mpsc;
 use super::accepts::Accepts;
 use super::answer::Refusal;
 use super::app::App;
+use super::body::streamed;
 use super::occupancy::{Place, Seat};
 use super::request_log::Notes;
 use crate::kernel::error::Error;
+use crate::kernel::streams::unfold;
 use crate::sync_errors::export::{Export, ExportFormat};
 
 /// The parameters of the address.
@@ -72,7 +74,10 @@ async fn download(app: &Arc<App>, notes: &Notes, ticket: &str) -> Result<Respons
     let (sender, parts) = mpsc::channel(1);
     let patience = app.config.export_stall;
     let sender = Sender { sender, patience };
-    let in_time = |sending| in_time(app.config.export_download, sending, seats);
+    let (metrics, most) = (app.env.metrics.clone(), app.config.export_download);
+    let in_time = |sending: BoxFuture<'static, bool>| async move {
+        metrics.exported(in_time(most, sending, seats).await);
+    };
     let mut length = None;
     match format {
         ExportFormat::Xlsx => {
@@ -99,15 +104,16 @@ async fn download(app: &Arc<App>, notes: &Notes, ticket: &str) -> Result<Respons
     Ok(response)
 }
 
-/// Ends a download that takes too long; its seats are free then.
-async fn in_time(most: Duration, sending: BoxFuture<'static, ()>, seats: [Seat; 2]) {
-    let _ = tokio::time::timeout(most, sending).await;
+/// Ends a download that takes too long; its seats are free then. Answers whether the whole file was taken.
+async fn in_time(most: Duration, sending: BoxFuture<'static, bool>, seats: [Seat; 2]) -> bool {
+    let is_whole = tokio::time::timeout(most, sending).await.unwrap_or(false);
     drop(seats);
+    is_whole
 }
 
 /// What is on its way to the client; it is cut off where the end is missing, so that no part is taken for the whole.
 fn body(parts: mpsc::Receiver<Part>) -> Body {
-    Body::from_stream(stream::unfold(Some(parts), |parts| async {
+    streamed(unfold(Some(parts), |parts| async {
         let mut parts = parts?;
         match parts.recv().await {
             Some(Part::Bytes(bytes)) => Some((Ok(bytes), Some(parts))),
@@ -117,8 +123,8 @@ fn body(parts: mpsc::Receiver<Part>) -> Body {
     }))
 }
 
-/// Sends what is written, until the client goes away or takes nothing for too long.
-async fn send(mut export: Export, parts: Sender) {
+/// Sends what is written, until the client goes away or takes nothing for too long. Answers whether it took all.
+async fn send(mut export: Export, parts: Sender) -> bool {
     loop {
         let mut bytes = match export.next().await {
             Ok(Some(part)) => part.bytes,
@@ -128,38 +134,38 @@ async fn send(mut export: Export, parts: Sender) {
         while !bytes.is_empty() {
             let part = bytes.split_to(bytes.len().min(PART_BYTES));
             if !parts.is_taken(Part::Bytes(part)).await {
-                return;
+                return false;
             }
         }
     }
-    parts.is_taken(Part::End).await;
+    parts.is_taken(Part::End).await
 }
 
-async fn send_file(mut file: tokio::fs::File, parts: Sender) {
+async fn send_file(mut file: tokio::fs::File, parts: Sender) -> bool {
     loop {
         let mut bytes = Vec::with_capacity(PART_BYTES);
         let part = file.read_buf(&mut bytes).await;
         let part = match part {
-            Ok(0) => Part::End,
+            Ok(0) => return parts.is_taken(Part::End).await,
             Ok(_) => Part::Bytes(bytes.into()),
             Err(error) => return tell(Error::Internal(error.to_string())),
         };
         if !parts.is_taken(part).await {
-            return;
+            return false;
         }
     }
 }
 
 impl Sender {
-    /// Whether there may be more to send: the client took the part before this one.
+    /// Whether the client took the part before this one.
     async fn is_taken(&self, part: Part) -> bool {
-        let is_last = matches!(part, Part::End);
         let sent = tokio::time::timeout(self.patience, self.sender.send(part)).await;
-        matches!(sent, Ok(Ok(()))) && !is_last
+        matches!(sent, Ok(Ok(())))
     }
 }
 
 /// Logged here: the status is on its way already.
-fn tell(error: Error) {
+fn tell(error: Error) -> bool {
     let _ = error.answer();
+    false
 }

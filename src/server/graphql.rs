@@ -25,7 +25,7 @@ use crate::portals::api::{
     Portal, PortalChange, PortalEvent, PortalListArguments, PortalOrder, list_portals,
 };
 use crate::portals::mutations::PortalMutations;
-use crate::portals::{SyncState, scope_of};
+use crate::portals::{self, SyncState, scope_of};
 use crate::quota::api::{Quota, QuotaMutations, QuotaSubscription};
 use crate::quota::live::QuotaWatch;
 use crate::resync::ResyncSubscription;
@@ -220,6 +220,9 @@ async fn load(call: &Call, id: &ID) -> Result<Option<Node>> {
     let Some(scope) = call.viewer.scope::<Read>(id.hub_id)? else {
         return Ok(None);
     };
+    if !finds_portal(id.kind) && !portals::exists(&call.snapshot, &scope).await? {
+        return Ok(None);
+    }
     Ok(match id.kind {
         Kind::Portal => Portal::load(call, scope).await?.map(Node::Portal),
         Kind::CategorySummary => {
@@ -262,6 +265,19 @@ async fn load(call: &Call, id: &ID) -> Result<Option<Node>> {
         // Only mutations of engines ask for them.
         Kind::ApiCallReservation | Kind::ResyncItem => None,
     })
+}
+
+/// Whether things of a kind are loaded with their portal, which then exists.
+fn finds_portal(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Portal
+            | Kind::CategorySummary
+            | Kind::SyncError
+            | Kind::AffectedRecord
+            | Kind::SyncErrorEvent
+            | Kind::PortalEvent
+    )
 }
 
 /// Everything that can be changed. Each takes `input` and answers `userErrors` for what it refuses.

@@ -49,10 +49,9 @@ struct Kept {
 
 /// The last events without a gap, behind `start`.
 struct Window {
-    epoch: i64,
-    start: i64,
-    end: i64,
-    events: VecDeque<(i64, Bytes)>,
+    start: Position,
+    end: Position,
+    events: VecDeque<(Position, Bytes)>,
     bytes: usize,
     is_over: bool,
 }
@@ -157,14 +156,14 @@ impl Drop for EndsWith {
 impl Kept {
     fn keep(&self, position: Position, event: Bytes) {
         if let Ok(mut window) = self.window.lock() {
-            window.push(position.sequence, event);
+            window.push(position, event);
         }
         self.ring.send_replace(());
     }
 
     fn reached(&self, position: Position) {
         if let Ok(mut window) = self.window.lock() {
-            window.end = position.sequence;
+            window.end = position;
         }
     }
 
@@ -179,44 +178,48 @@ impl Kept {
 impl Window {
     fn at(position: Position) -> Self {
         Self {
-            epoch: position.epoch,
-            start: position.sequence,
-            end: position.sequence,
+            start: position,
+            end: position,
             events: VecDeque::new(),
             bytes: 0,
             is_over: false,
         }
     }
 
-    fn push(&mut self, sequence: i64, event: Bytes) {
-        self.end = sequence;
+    fn push(&mut self, position: Position, event: Bytes) {
+        self.end = position;
         self.bytes += event.len();
-        self.events.push_back((sequence, event));
+        self.events.push_back((position, event));
         while self.events.len() > KEPT_EVENTS || self.bytes > KEPT_BYTES {
-            let Some((sequence, event)) = self.events.pop_front() else {
+            let Some((position, event)) = self.events.pop_front() else {
                 return;
             };
-            self.start = sequence;
+            self.start = position;
             self.bytes -= event.len();
         }
     }
 
     fn after(&self, position: Position) -> Found {
-        if self.is_over || position.epoch != self.epoch || position.sequence < self.start {
+        if self.is_over || self.is_elsewhere(position) {
             return Found::Lost;
         }
         let next = self
             .events
-            .partition_point(|(sequence, _)| *sequence <= position.sequence);
+            .partition_point(|(at, _)| at.sequence <= position.sequence);
         match self.events.get(next) {
-            Some((sequence, event)) => {
-                let (epoch, sequence) = (self.epoch, *sequence);
-                Found::Event(Position { epoch, sequence }, event.clone())
-            }
-            None => Found::Nothing(Position {
-                epoch: self.epoch,
-                sequence: self.end.max(position.sequence),
-            }),
+            Some((at, event)) => Found::Event(*at, event.clone()),
+            None if self.end.sequence > position.sequence => Found::Nothing(self.end),
+            None => Found::Nothing(position),
         }
+    }
+
+    /// Whether a position lies before what is kept, or in another feed or history.
+    fn is_elsewhere(&self, position: Position) -> bool {
+        let differs =
+            |at: Position| at.sequence == position.sequence && at.differs_from(position.digest);
+        position.epoch != self.start.epoch
+            || position.sequence < self.start.sequence
+            || differs(self.start)
+            || differs(self.end)
     }
 }

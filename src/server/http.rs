@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::accepts::Accepts;
 use super::answer::{Refusal, answer, note, written};
-use super::app::App;
+use super::app::{App, NOT_MIGRATED};
 use super::occupancy::Place;
 use super::operation::Executed;
 use super::request_log::Notes;
@@ -134,11 +134,7 @@ pub(super) async fn healthy() -> &'static str {
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.env.db.is_ready().await {
         Ok(true) => "ready\n".into_response(),
-        Ok(false) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database has to be migrated: run the command migrate\n",
-        )
-            .into_response(),
+        Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, format!("{NOT_MIGRATED}\n")).into_response(),
         Err(error) => {
             let answer = error.answer();
             (StatusCode::SERVICE_UNAVAILABLE, answer.message + "\n").into_response()

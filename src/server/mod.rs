@@ -3,6 +3,7 @@
 mod accepts;
 mod answer;
 mod app;
+mod body;
 mod delivery;
 mod documents;
 mod export;
@@ -25,6 +26,6 @@ mod throttle;
 mod ticket;
 mod ws;
 
-pub use app::run;
+pub use app::{NOT_MIGRATED, run};
 pub use graphql::sdl;
 pub use telemetry::tracer_provider;

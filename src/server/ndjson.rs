@@ -40,9 +40,7 @@ pub(super) async fn sync_failures(
         let notes = notes.clone();
         async move { take(&app, &notes, parameters, &headers, body).await }
     });
-    let taken = taking
-        .await
-        .unwrap_or_else(|error| Err(Error::Internal(error.to_string())));
+    let taken = taking.await.unwrap_or_else(|error| Err(error.into()));
     match taken {
         Ok(answer) => {
             notes.outcome("ok");

@@ -9,8 +9,12 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
 
+use super::accepts::Accepts;
+use super::answer::Refusal;
 use super::app::App;
 use super::{layers, telemetry};
+use crate::kernel::error::Error;
+use crate::kernel::panics::caught;
 
 /// What a handler adds to its line.
 #[derive(Debug, Clone, Default)]
@@ -156,9 +160,14 @@ pub(super) async fn log(State(app): State<Arc<App>>, mut request: Request, next:
         status: None,
     };
     request.extensions_mut().insert(line.notes.clone());
+    let accepts = Accepts::of(request.headers());
     let span = tracing::info_span!("request", reference = %line.reference, method = %line.method, path = line.path);
     telemetry::continue_trace(&span, request.headers());
-    let mut response = next.run(request).instrument(span).await;
+    let answered = caught(next.run(request).instrument(span)).await;
+    let mut response = answered.unwrap_or_else(|| {
+        let refusal = Refusal::from(Error::Internal("a request ended by a panic".into()));
+        refusal.into_response(accepts, &line.notes)
+    });
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&line.reference.to_string()) {
         headers.insert("x-request-id", value);

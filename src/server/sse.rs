@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::answer::Refusal;
 use super::app::App;
+use super::body::streamed;
 use super::delivery::{Delivery, Piece};
 use super::occupancy::Place;
 use super::operation::Prepared;
@@ -24,6 +25,7 @@ use super::request_log::Notes;
 use crate::kernel::auth::Viewer;
 use crate::kernel::limits;
 use crate::kernel::progress::Position;
+use crate::kernel::streams::unfold;
 
 const EVENT_STREAM: &str = "text/event-stream";
 
@@ -76,7 +78,7 @@ pub(super) async fn subscribed(
         telling.await;
         drop(seat);
     });
-    let events = stream::unfold(receiver, |mut receiver| async move {
+    let events = unfold(receiver, |mut receiver| async move {
         let event = receiver.recv().await?;
         Some((event, receiver))
     });
@@ -165,7 +167,7 @@ pub(super) fn refused(refusal: Refusal, notes: &Notes) -> Result<Response, Refus
 }
 
 fn stream_of(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
-    let body = Body::from_stream(events.map(Ok::<_, Infallible>));
+    let body = streamed(events.map(Ok::<_, Infallible>));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM)),
         // Proxies that gather answers would hold events back.

@@ -4,20 +4,20 @@ use async_graphql::Context;
 use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr, Order, Query, SelectStatement};
 
 use crate::classify::{System, canonical_object_type};
-use crate::kernel::auth::{Read, Scope};
+use crate::kernel::auth::{Read, Right, Scope};
 use crate::kernel::call::Call;
-use crate::kernel::columns::columns_of;
+use crate::kernel::columns::{columns, columns_of};
 use crate::kernel::connection::{Connection, wants_total};
+use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
 use crate::kernel::page::{self, Page, TotalCount};
 use crate::kernel::text::like_pattern;
 use crate::portals::api::Portal;
-use crate::portals::position;
 use crate::sync_errors::SyncErrorEventKind;
 use crate::sync_errors::api::{SyncError, SyncErrorEvent, SyncErrorEventFilter};
 use crate::sync_errors::tables::{sync_error_events, sync_errors};
-use crate::sync_errors::{api, list};
+use crate::sync_errors::{api, history, list};
 
 /// The arguments of `Portal.syncErrorEvents`.
 pub struct Arguments {
@@ -39,11 +39,14 @@ pub async fn connection(
 ) -> Result<Connection<SyncErrorEvent>> {
     let call = Call::of(ctx)?;
     let size = page::size("first", arguments.first)?;
-    let after = arguments
-        .after
-        .as_deref()
-        .map(|text| position(text, &portal.row))
-        .transpose()?;
+    let after = match arguments.after.as_deref() {
+        Some(cursor) => {
+            let at = (&portal.row.head, cursor);
+            let position = history::position(&call.snapshot, &portal.scope, at).await?;
+            Some(position.sequence)
+        }
+        None => None,
+    };
     let kinds = arguments.kinds.unwrap_or_default();
     let filter = arguments.filter.unwrap_or_default();
     check(&filter)?;
@@ -86,7 +89,7 @@ pub async fn connection(
     } else {
         TotalCount::exact(0)
     };
-    let epoch = portal.row.epoch;
+    let epoch = portal.row.head.epoch;
     let mut events: Vec<_> = rows
         .into_iter()
         .map(|row| SyncErrorEvent {
@@ -256,20 +259,17 @@ async fn count(
 }
 
 /// One event of the feed.
-pub(super) async fn find(
-    call: &Call,
-    scope: &Scope<Read>,
+pub(super) async fn find<R: Right>(
+    snapshot: &Snapshot,
+    scope: &Scope<R>,
     sequence: i64,
 ) -> Result<Option<sync_error_events::Model>> {
-    let mut select = selected(scope, &[], &SyncErrorEventFilter::default());
+    use sync_error_events::Column;
+    let mut select = Query::select();
     select
-        .columns(columns_of::<sync_error_events::Entity>())
-        .and_where(
-            Expr::col((
-                sync_error_events::Entity,
-                sync_error_events::Column::Sequence,
-            ))
-            .eq(sequence),
-        );
-    call.snapshot.one(&select).await
+        .columns(columns::<sync_error_events::Entity>())
+        .from(sync_error_events::Entity)
+        .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
+        .and_where(Expr::col(Column::Sequence).eq(sequence));
+    snapshot.one(&select).await
 }

@@ -8,6 +8,7 @@ pub mod api;
 pub mod export;
 pub mod feed;
 pub mod filter;
+pub mod history;
 pub mod list;
 pub mod live;
 pub mod records;

@@ -187,6 +187,7 @@ pub(super) mod sync_error_events {
     //! The feed.
     use sea_orm::entity::prelude::*;
 
+    use crate::kernel::progress::digest;
     use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};
 
     /// An entry of the feed.
@@ -202,6 +203,20 @@ pub(super) mod sync_error_events {
         pub error_id: Uuid,
         pub status: SyncErrorStatus,
         pub affected_record_count: i32,
+    }
+
+    impl Model {
+        /// What stands for it in cursors: all that tells it apart from an entry of another history.
+        pub fn digest(&self) -> i64 {
+            let (kind, status) = (self.kind.to_value(), self.status.to_value());
+            digest(&[
+                self.error_id.as_bytes(),
+                &self.occurred_at.to_be_bytes(),
+                &kind.to_be_bytes(),
+                &status.to_be_bytes(),
+                &self.affected_record_count.to_be_bytes(),
+            ])
+        }
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 
 use chrono_tz::Tz;
-use sea_orm::{DbBackend, FromQueryResult, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement};
 
 use crate::classify::SyncErrorCategory;
 use crate::kernel::call::Call;
-use crate::kernel::clock::Micros;
+use crate::kernel::clock::{MINUTE, Micros};
 use crate::kernel::error::Result;
 use crate::kernel::scalars::Instant;
 use crate::kernel::steps::{self, Span};
+use crate::portals::Change;
 use crate::portals::api::Portal;
 use crate::sync_errors::api::TrendPoint;
 
@@ -129,4 +130,27 @@ fn statement(backend: DbBackend, hub_id: i64, boundaries: &[Micros]) -> Statemen
         since_before = mark(5),
     );
     Statement::from_sql_and_values(backend, sql, values)
+}
+
+/// What a clock that was wrong told of minutes that lie ahead, is told of the present one.
+pub(super) async fn put_right(change: &Change) -> Result<()> {
+    const OF_NOW: &str = "INSERT INTO trend_points (hub_id, category, minute, opened_count, resolved_count, open_error_count, affected_record_count) \
+        SELECT c.hub_id, c.category, CAST($2 AS BIGINT), CAST(SUM(t.opened_count) AS INTEGER), CAST(SUM(t.resolved_count) AS INTEGER), \
+        MIN(c.open_error_count), MIN(c.affected_record_count) FROM trend_points AS t \
+        JOIN category_counters AS c ON c.hub_id = t.hub_id AND c.category = t.category \
+        WHERE t.hub_id = $1 AND t.minute > $2 GROUP BY c.hub_id, c.category \
+        ON CONFLICT (hub_id, category, minute) DO UPDATE SET \
+        opened_count = trend_points.opened_count + excluded.opened_count, \
+        resolved_count = trend_points.resolved_count + excluded.resolved_count, \
+        open_error_count = excluded.open_error_count, affected_record_count = excluded.affected_record_count";
+    const AHEAD: &str = "DELETE FROM trend_points WHERE hub_id = $1 AND minute > $2";
+    let transaction = change.transaction();
+    let minute = change.now - change.now.rem_euclid(MINUTE);
+    for sql in [OF_NOW, AHEAD] {
+        let values = [change.hub_id().into(), minute.into()];
+        let backend = transaction.get_database_backend();
+        let statement = Statement::from_sql_and_values(backend, sql, values);
+        transaction.execute_raw(statement).await?;
+    }
+    Ok(())
 }

@@ -1,21 +1,26 @@
 //! What keeps a database in order: what is kept for a while only is swept ([`sweep`]), a portal or a
-//! record is forgotten ([`forget`], [`forget_record`]), and a doctor recounts ([`examine`]).
+//! record is forgotten ([`forget`], [`forget_record`]), a doctor recounts ([`examine`]) and looks through the
+//! storage ([`examine_storage`]).
 //!
 //! These are the only places that know the tables of all domains. Sweeping works in small steps, each in a transaction of
 //! its own, and reads what is due outside of it, so that writers wait for a moment only; any number of servers may do so
-//! at once.
+//! at once. Whoever erases waits longer between two steps than a step takes.
 
 mod doctor;
 mod erasure;
 mod feed;
+mod feeds;
 mod record;
 mod retention;
+mod storage;
 
 use std::time::Duration;
 
 pub use doctor::{Finding, examine};
-pub use erasure::forget;
-pub use record::forget_record;
+pub use erasure::{Removed, count, forget};
+pub use feeds::{name_feeds, name_feeds_anew};
+pub use record::{count_record, forget_record};
+pub use storage::{Damage, examine_storage};
 
 use crate::kernel::clock::{MINUTE, Micros};
 use crate::kernel::config::RetentionConfig;
@@ -24,14 +29,24 @@ use crate::kernel::error::Result;
 
 /// The time between two rounds through all portals.
 const ROUND: Micros = 60 * MINUTE;
+/// The time between two looks for erasures that somebody has begun and not ended.
+const LOOK: Micros = MINUTE;
 
 /// Sweeps all portals, for ever.
 pub async fn sweep(env: &Env, config: &RetentionConfig) {
     const PAUSE: Duration = Duration::from_secs(1);
     let mut next_at = env.clock.now() + ROUND;
+    let mut look_at = env.clock.now() + LOOK;
     loop {
         tokio::time::sleep(PAUSE).await;
         let now = env.clock.now();
+        if now >= look_at {
+            if let Err(error) = erasure::go_on(env).await {
+                // Logged where it is translated; the next look tries again.
+                let _ = error.answer();
+            }
+            look_at = now + LOOK;
+        }
         if now < next_at {
             continue;
         }

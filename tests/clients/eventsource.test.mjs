@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { chromium } from "playwright-core";
-
+import { launch } from "./browser.mjs";
 import { cuttable } from "./cut.mjs";
 import { report, run, tokens, tooLong } from "./server.mjs";
 
@@ -11,14 +10,6 @@ const field = "Live_EventSource__c";
 const subscription = `subscription ($field: String!) {
   syncErrorEvents(kinds: [], filter: { fields: [$field] }) { kind affectedRecordCount }
 }`;
-const options = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 test("EventSource resumes after a cut", { timeout: 60_000 }, async () => {
   const { createStreamTicket } = await run(
@@ -29,10 +20,7 @@ test("EventSource resumes after a cut", { timeout: 60_000 }, async () => {
     { input: { query: subscription, variables: JSON.stringify({ field }) } },
   );
   const relay = await cuttable();
-  const browser = await chromium.launch({
-    executablePath: process.env.SYNC_HEALTH_CHROMIUM ?? "/usr/bin/chromium",
-    args: options,
-  });
+  const browser = await launch();
   try {
     const page = await browser.newPage();
     const heard = [];

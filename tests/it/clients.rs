@@ -5,6 +5,8 @@ use std::process::Command;
 use crate::harness::{both, engine, manager, reader};
 
 both! {
+    configure = |config| config.graphiql = true;
+    /// All of them.
     async fn npm_clients(server) {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
         assert!(std::path::Path::new(folder).join("node_modules").exists(), "the clients are not installed: use tests/run, or npm ci in tests/clients");

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::{Read, Seek};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
@@ -15,7 +16,15 @@ pub fn command(arguments: &[&str]) -> Command {
 }
 
 pub fn output(arguments: &[&str]) -> Output {
-    command(arguments).output().expect("a program that runs")
+    ran(&mut command(arguments))
+}
+
+/// Runs the program to its end, well or not: it never panics.
+pub fn ran(command: &mut Command) -> Output {
+    let output = command.output().expect("a program that runs");
+    let said = text(&output.stderr);
+    assert!(!said.contains("panicked"), "{said}");
+    output
 }
 
 pub fn text(bytes: &[u8]) -> String {
@@ -82,20 +91,9 @@ fn readme_lists_all_flags() {
 
 #[test]
 fn token_signs() {
-    let signed = command(&[
-        "token",
-        "--portal",
-        "1001",
-        "--portal",
-        "1002",
-        "--scope",
-        "sync-health:read",
-        "--ttl",
-        "1h",
-    ])
-    .env("SYNC_HEALTH_JWT_SECRET", SECRET)
-    .output()
-    .expect("an output");
+    let arguments = "token --portal 1001 --portal 1002 --scope sync-health:read --ttl 1h";
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let signed = ran(command(&arguments).env("SYNC_HEALTH_JWT_SECRET", SECRET));
     assert_eq!(
         text(&signed.stdout).trim().split('.').count(),
         3,
@@ -106,11 +104,8 @@ fn token_signs() {
         ["--portal", "eleven", "--ttl", "1h"],
         ["--portal", "1", "--ttl", "soon"],
     ] {
-        let refused = command(&["token"])
-            .args(arguments)
-            .args(["--jwt-secret", SECRET])
-            .output()
-            .expect("an output");
+        let secret = ["--jwt-secret", SECRET];
+        let refused = ran(command(&["token"]).args(arguments).args(secret));
         assert!(!refused.status.success(), "{arguments:?}");
     }
 }
@@ -174,23 +169,51 @@ fn classify_explains() {
 }
 
 /// A program that is ended when the test is over.
-pub struct Running(std::process::Child);
+pub struct Running {
+    child: std::process::Child,
+    /// What it said; it never panics.
+    log: std::fs::File,
+}
 
 impl Running {
+    /// Starts it. Only errors are logged.
+    pub fn start(command: &mut Command) -> Self {
+        let log = tempfile::tempfile().expect("a file");
+        let written = log.try_clone().expect("the same file");
+        let child = command.env("SYNC_HEALTH_LOG", "error").stderr(written);
+        Self {
+            child: child.spawn().expect("a program"),
+            log,
+        }
+    }
+
+    /// What it said so far.
+    fn said(&mut self) -> String {
+        let mut said = String::new();
+        self.log.rewind().expect("the beginning");
+        self.log.read_to_string(&mut said).expect("a text");
+        said
+    }
+
     /// Ends it by SIGKILL, as a crash does.
     pub fn kill(&mut self) {
-        self.0.kill().expect("a process");
-        self.0.wait().expect("its end");
+        self.child.kill().expect("a process");
+        self.child.wait().expect("its end");
     }
 
     /// Ends it by SIGTERM, as an operator does; it has to end well.
     pub async fn stop(&mut self) {
         let stopped = Command::new("kill")
-            .args(["-TERM", &self.0.id().to_string()])
+            .args(["-TERM", &self.child.id().to_string()])
             .status()
             .expect("kill");
         assert!(stopped.success());
-        let status = eventually("the end", async || self.0.try_wait().expect("a status")).await;
+        self.ended().await;
+    }
+
+    /// Waits until it ends by itself, which has to be well.
+    pub async fn ended(&mut self) {
+        let status = eventually("the end", async || self.child.try_wait().expect("a status")).await;
         assert!(status.success(), "{status}");
     }
 }
@@ -206,17 +229,11 @@ pub async fn serve(folder: &tempfile::TempDir, arguments: &[&str]) -> (Running, 
 /// Serves a database at an address and waits until it is ready.
 pub async fn serve_at(address: &str, database_url: &str, arguments: &[&str]) -> Running {
     sync_health::kernel::tls::choose_provider();
-    let child = command(&["serve"])
-        .args(arguments)
-        .envs([
-            ("SYNC_HEALTH_LISTEN", address),
-            ("SYNC_HEALTH_DATABASE_URL", database_url),
-            ("SYNC_HEALTH_JWT_SECRET", SECRET),
-        ])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a server");
-    let running = Running(child);
+    let running = Running::start(command(&["serve"]).args(arguments).envs([
+        ("SYNC_HEALTH_LISTEN", address),
+        ("SYNC_HEALTH_DATABASE_URL", database_url),
+        ("SYNC_HEALTH_JWT_SECRET", SECRET),
+    ]));
     let http = reqwest::Client::new();
     eventually("the server", async || {
         let sent = http.get(format!("http://{address}/readyz")).send().await;
@@ -228,8 +245,11 @@ pub async fn serve_at(address: &str, database_url: &str, arguments: &[&str]) -> 
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let said = self.said();
+        let is_well = !said.contains("panicked");
+        assert!(is_well || std::thread::panicking(), "{said}");
     }
 }
 
@@ -250,13 +270,10 @@ async fn serve_and_stop() {
 #[tokio::test]
 async fn demo_shows_everything() {
     let address = free_address();
-    let mut child = command(&["demo", "--listen", &address, "--seconds", "120"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("a demo");
-    let stdout = child.stdout.take().expect("its output");
-    let _demo = Running(child);
+    let mut demo = Running::start(
+        command(&["demo", "--listen", &address, "--seconds", "120"]).stdout(Stdio::piped()),
+    );
+    let stdout = demo.child.stdout.take().expect("its output");
     let printed = tokio::task::spawn_blocking(move || {
         let mut lines = String::new();
         for line in std::io::BufRead::lines(std::io::BufReader::new(stdout)).map_while(Result::ok) {

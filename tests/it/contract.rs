@@ -173,7 +173,7 @@ fn everything_is_described() {
     assert!(bare.is_empty(), "without a description: {bare:#?}");
 }
 
-const INTROSPECTION: &str = "{ __schema { types { name description
+pub const INTROSPECTION: &str = "{ __schema { types { name description
     fields { name description type { ...T } args { name description defaultValue type { ...T } } }
     inputFields { name description defaultValue type { ...T } } enumValues { name description } } } }
     fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sync_health::kernel::config::Config;
 
+use crate::commands::{command, ran};
 use crate::harness::{Backend, Server, both, manager, reader};
 
 fn hash(document: &str) -> String {
@@ -126,23 +127,13 @@ async fn manifests() {
         (json!({ "one": "{ service" }), "one: Not a GraphQL document"),
         (json!([1]), "trusted documents"),
     ] {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_sync-health"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--database-url",
-                "sqlite::memory:",
-                "--trusted-documents",
-            ])
-            .arg(manifest(&content))
-            .env_clear()
-            .env(
-                "SYNC_HEALTH_JWT_SECRET",
-                "a secret of the tests, 32 bytes or more",
-            )
-            .output()
-            .expect("a program that runs");
+        let arguments =
+            "serve --listen 127.0.0.1:0 --database-url sqlite::memory: --trusted-documents";
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let secret = "a secret of the tests, 32 bytes or more";
+        let mut serve = command(&arguments);
+        serve.env("SYNC_HEALTH_JWT_SECRET", secret);
+        let output = ran(serve.arg(manifest(&content)));
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && told.contains(why), "{told}");
     }

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::harness::{Server, both, engine, eventually, failure, manager, reader, success, token};
+use crate::harness::{
+    Server, both, engine, eventually, failure, manager, metric, reader, success, token,
+};
 
 pub const EXPORT: &str = "mutation ($input: ExportSyncErrorsInput!) { exportSyncErrors(input: $input) { downloadUrl expiresAt fileName userErrors { code field message } } }";
 
@@ -314,6 +316,8 @@ both! {
             (response.status() == 200).then_some(response)
         }).await;
         assert!(whole.bytes().await.expect("a file").len() > 59_000 * MANY_PAGES as usize);
+        assert!(metric(server, "sync_health_exports_total{outcome=\"cut_off\"}").await >= Some(2.0));
+        eventually("the end", async || metric(server, "sync_health_exports_total{outcome=\"whole\"}").await).await;
     }
 }
 

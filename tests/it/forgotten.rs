@@ -4,7 +4,7 @@ use chrono::Duration;
 use sea_orm::{ConnectionTrait, Database, FromQueryResult, JsonValue, Statement};
 use serde_json::{Value, json};
 
-use crate::commands::{command, text};
+use crate::commands::{command, ran, text};
 use crate::harness::{Server, both, eventually, failure, manager, success};
 use crate::notifications::configure;
 use crate::push::Receiver;
@@ -36,8 +36,8 @@ async fn forget(server: &Server, arguments: &[&str]) -> (bool, String) {
         &server.database_url,
     ];
     let mut run = command(&[&forget, arguments].concat());
-    let run = tokio::task::spawn_blocking(move || run.output()).await;
-    let output = run.expect("a run").expect("an output");
+    let run = tokio::task::spawn_blocking(move || ran(&mut run)).await;
+    let output = run.expect("a run");
     (
         output.status.success(),
         text(&output.stdout) + &text(&output.stderr),

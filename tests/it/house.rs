@@ -196,3 +196,31 @@ fn columns_are_named() {
     let wrong: Vec<_> = wrong.map(|(file, _)| file).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// What becomes a body, or is looked at by others, may be looked at behind its end: only what stays ended is used for it.
+#[test]
+fn streams_stay_ended() {
+    let mut wrong = Vec::new();
+    for (file, text) in files("src") {
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        for line in code {
+            let is_body = line.contains("from_stream") || line.contains("wrap_stream");
+            let is_unfold = [
+                "stream::unfold",
+                "stream::try_unfold",
+                "stream::{self, unfold",
+                "stream::poll_fn",
+            ]
+            .iter()
+            .any(|word| line.contains(word));
+            if is_body && file != "src/server/body.rs"
+                || is_unfold && file != "src/kernel/streams.rs"
+            {
+                wrong.push(format!("{file}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use sync_health::kernel::auth::{KeySource, VerifierConfig};
 use sync_health::kernel::config::Config;
 
+use crate::commands::{command, ran};
 use crate::harness::{Backend, Server, both, reader};
 
 /// The issuer's private keys: made for these tests, good for nothing else.
@@ -238,13 +239,8 @@ async fn unusable_keys() {
         (broken, "no key with a kid"),
         (folder.path().join("missing.json"), "missing.json"),
     ] {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_sync-health"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--jwks-file"])
-            .arg(path)
-            .args(["--database-url", "sqlite::memory:"])
-            .env_clear()
-            .output()
-            .expect("a program that runs");
+        let mut serve = command(&["serve", "--listen", "127.0.0.1:0", "--jwks-file"]);
+        let output = ran(serve.arg(path).args(["--database-url", "sqlite::memory:"]));
         assert!(!output.status.success());
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(told.contains(why), "{told}");

@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::commands::{command, text};
+use crate::commands::{command, ran, text};
 use crate::harness::{Backend, Server, both, engine, postgres};
 
 /// Runs the command with a file of these lines.
@@ -16,10 +16,9 @@ pub async fn import(folder: &Path, name: &str, lines: &[&str], arguments: &[&str
     }
     let mut run = command(&["import", "--portal", "1001"]);
     run.arg(path).args(arguments);
-    tokio::task::spawn_blocking(move || run.output())
+    tokio::task::spawn_blocking(move || ran(&mut run))
         .await
         .expect("a run")
-        .expect("an output")
 }
 
 /// What a database holds of portal 1001, asked through a server.

@@ -5,8 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sync_health::kernel::config::Config;
 
+use crate::contract::CONTRACT;
 use crate::harness::live::{EventStream, Socket};
 use crate::harness::{both, engine, eventually, failure, metric, reader, token};
+use crate::live;
+use crate::resync::{claim, errors, items, resync};
 
 const CREATE: &str = "mutation ($input: CreateStreamTicketInput!) { createStreamTicket(input: $input) { ticket expiresAt userErrors { field code message } } }";
 const EVENTS: &str = "subscription Live($after: String, $kinds: [SyncErrorEventKind!]! = []) { syncErrorEvents(after: $after, kinds: $kinds) { cursor kind affectedRecordCount syncError { message } } }";
@@ -66,6 +69,53 @@ both! {
         let several = server.data(&token(&["1001", "1002"], "sync-health:read"), CREATE, input).await;
         assert_eq!(several["createStreamTicket"]["userErrors"][0]["code"], "NOT_FOUND", "{several:#}");
     }
+}
+
+both! {
+    /// Every stream is open as soon as it is accepted, also when nothing ever comes, with a ticket too; a socket goes on.
+    async fn open_at_once(server) {
+        let token = token(&["1001"], "sync-health:read sync-health:report sync-health:manage");
+        let ids = errors(server, json!([failure("1", 0, json!({}))])).await;
+        let batch = resync(server, json!({ "errorIds": [ids[0]] })).await["batch"]["id"].take();
+        items(&claim(server, json!({})).await);
+        let mut socket = Socket::connect(server, &token).await;
+        for field in subscription_fields() {
+            let (_, query) = live::ROOT_FIELDS.iter().find(|(name, _)| *name == field).unwrap_or_else(|| panic!("no test opens {field}"));
+            let variables = match field.as_str() {
+                "resyncBatchUpdated" => json!({ "id": batch }),
+                _ => json!({}),
+            };
+            let input = json!({ "query": query, "variables": variables.to_string() });
+            let created = server.data(&token, CREATE, json!({ "input": input })).await["createStreamTicket"].take();
+            let ticket = created["ticket"].as_str().unwrap_or_else(|| panic!("{field}: {created:#}"));
+            let opening = async { (EventStream::open(server, &token, query, variables.clone(), None).await, EventStream::with_ticket(server, ticket, None).await) };
+            let opened = tokio::time::timeout(PATIENCE, opening).await;
+            let (mut stream, mut with_ticket) = opened.unwrap_or_else(|_| panic!("{field} is not open"));
+            stream.sign_of_life().await;
+            with_ticket.sign_of_life().await;
+            // A protocol without a word for it: that it is open is heard by what else is.
+            socket.subscribe(&field, query, variables).await;
+            socket.send(json!({ "type": "ping" })).await;
+            let mut heard = socket.next().await;
+            while heard["type"] != "pong" {
+                assert_eq!(heard["type"], "next", "{heard:#}");
+                heard = socket.next().await;
+            }
+        }
+    }
+}
+
+/// Longer than opening takes, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn subscription_fields() -> Vec<String> {
+    let schema = apollo_compiler::Schema::parse(CONTRACT, "schema.graphql").expect("the contract");
+    let fields = &schema
+        .get_object("Subscription")
+        .expect("subscriptions")
+        .fields;
+    assert!(fields.len() > 4);
+    fields.keys().map(ToString::to_string).collect()
 }
 
 fn few(config: &mut Config) {

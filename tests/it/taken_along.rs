@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::commands::{command, text};
+use crate::commands::{command, ran, text};
 use crate::exports::{EXPORT, MANY_PAGES, Unread, exported, many_pages, order};
 use crate::harness::{Backend, Server, both, eventually, failure, postgres, success, token};
 
@@ -257,10 +257,9 @@ async fn by_commands(database_url: &str, other_url: &str) {
     let run = async |arguments: &[&str]| {
         let mut run = command(arguments);
         run.current_dir(folder.path());
-        tokio::task::spawn_blocking(move || run.output())
+        tokio::task::spawn_blocking(move || ran(&mut run))
             .await
             .expect("a run")
-            .expect("an output")
     };
     let of_portal = ["export", "--portal", "1001", "--database-url", database_url];
     let export = async |arguments: &[&str]| run(&[&of_portal, arguments].concat()).await;

@@ -114,8 +114,8 @@ proptest! {
 
     /// A cursor of the feed and one of a list lead back to where they were given out; any other text leads nowhere.
     #[test]
-    fn cursors(epoch in any::<i64>(), sequence in any::<i64>(), order in any::<u8>(), id in any::<u128>(), text in ".{0,80}") {
-        let position = Position { epoch, sequence };
+    fn cursors(epoch in any::<i64>(), digest in any::<Option<i64>>(), sequence in any::<i64>(), order in any::<u8>(), id in any::<u128>(), text in ".{0,80}") {
+        let position = Position { epoch, sequence, digest };
         prop_assert_eq!(Position::decode(&position.encode()), Some(position));
         let cursor = Cursor { order, value: sequence, id: uuid::Uuid::from_u128(id) };
         let page = Page::forwards(Some(1), Some(&cursor.encode()), order);

@@ -17,8 +17,19 @@ pub(super) struct Claims {
     exp: i64,
     #[serde(default)]
     scope: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_or_many")]
     portals: Vec<serde_json::Value>,
+}
+
+/// A list, or what would be its only element: issuers write a single one alone.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(
+    claim: D,
+) -> std::result::Result<Vec<serde_json::Value>, D::Error> {
+    Ok(match serde_json::Value::deserialize(claim)? {
+        serde_json::Value::Array(portals) => portals,
+        serde_json::Value::Null => Vec::new(),
+        portal => vec![portal],
+    })
 }
 
 impl Claims {

@@ -22,8 +22,10 @@ use sea_orm::{
 use tracing::Instrument;
 
 use crate::kernel::config::Config;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::database_url;
+use crate::kernel::error::Result;
 use crate::kernel::limits;
+use crate::kernel::sqlite_file::SqliteFile;
 pub use connect::postgres_options;
 use health::Health;
 use readiness::Readiness;
@@ -40,6 +42,8 @@ pub struct Db {
     read: Connections,
     write: Connections,
     readiness: Readiness,
+    /// The file of SQLite.
+    file: Option<SqliteFile>,
 }
 
 /// The connections of one pool.
@@ -102,24 +106,38 @@ impl Connections {
             Ok(transaction)
         };
         let begun = tokio::spawn(begun.in_current_span()).await;
-        begun.map_err(|error| Error::Internal(error.to_string()))?
+        begun?
     }
 }
 
 impl Db {
     /// Connects. A SQLite file is created where it is missing.
     pub async fn connect(config: &Config) -> Result<Self> {
+        let url = database_url::tried(&config.database_url).await?;
+        let path = database_url::sqlite_path(&url);
+        let before = path.clone().and_then(SqliteFile::at);
+        let config = &Config {
+            database_url: url,
+            ..config.clone()
+        };
         let is_pooled = connect::is_pooled(config).await?;
         if is_pooled {
             tracing::info!(
                 "the database is behind a pooler that lends connections for a transaction at a time: statements are not kept prepared"
             );
         }
+        let write = Connections::open(config, true, is_pooled).await?;
         Ok(Self {
-            write: Connections::open(config, true, is_pooled).await?,
+            write,
             read: Connections::open(config, false, is_pooled).await?,
             readiness: Readiness::default(),
+            file: before.or_else(|| path.and_then(SqliteFile::at)),
         })
+    }
+
+    /// UNAVAILABLE when the file of SQLite is not the one that was opened any more.
+    pub fn check_file(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), SqliteFile::check)
     }
 
     /// Which dialect it speaks.
@@ -177,6 +195,7 @@ impl Db {
     }
 
     async fn begin_to_write(&self, hub_id: Option<i64>) -> Result<Transaction> {
+        self.check_file()?;
         let place = self.write.place(hub_id).await?;
         Ok(Transaction {
             inner: self.write.begin().await?,

@@ -23,6 +23,7 @@ const PROBE: &str = "INSERT INTO write_probes (id, written_at) VALUES (1, $1) \
 impl Db {
     /// Whether the tables of this version are there; an error where nothing can be read, or nothing written.
     pub async fn is_ready(&self) -> Result<bool> {
+        self.check_file()?;
         if !self.is_migrated().await? {
             return Ok(false);
         }

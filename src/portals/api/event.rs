@@ -17,7 +17,8 @@ use crate::kernel::plain::Plain;
 use crate::kernel::progress::Position;
 use crate::kernel::scalars::Instant;
 use crate::portals::tables::portal_events;
-use crate::portals::{self, PortalEventKind, position};
+use crate::portals::{self, PortalEventKind};
+use crate::sync_errors::history;
 
 /// A page of the feed's entries about the portal as a whole, oldest first.
 pub(super) async fn list(
@@ -28,11 +29,17 @@ pub(super) async fn list(
 ) -> Result<Connection<PortalEvent>> {
     use portal_events::Column;
     let call = Call::of(ctx)?;
-    let after = after.map(|text| position(text, &portal.row)).transpose()?;
+    let after = match after {
+        Some(cursor) => {
+            let at = (&portal.row.head, cursor);
+            Some(history::position(&call.snapshot, &portal.scope, at).await?)
+        }
+        None => None,
+    };
     // The feed has a cursor of its own; the page only needs to know that there was one.
-    let started = after.map(|value| Cursor {
+    let started = after.map(|after| Cursor {
         order: 0,
-        value,
+        value: after.sequence,
         id: uuid::Uuid::nil(),
     });
     let page = Page {
@@ -51,14 +58,14 @@ pub(super) async fn list(
         true => TotalCount::of(&call.snapshot, select.clone()).await?,
         false => TotalCount::exact(0),
     };
-    if let Some(sequence) = after {
-        select.and_where(Expr::col(Column::Sequence).gt(sequence));
+    if let Some(after) = after {
+        select.and_where(Expr::col(Column::Sequence).gt(after.sequence));
     }
     select
         .order_by(Column::Sequence, Order::Asc)
         .limit(page.fetch_count());
     let rows: Vec<portal_events::Model> = call.snapshot.all(&select).await?;
-    let epoch = portal.row.epoch;
+    let epoch = portal.row.head.epoch;
     let events = rows.into_iter().map(|row| PortalEvent { epoch, row });
     let cursor = |event: &PortalEvent| event.position().encode();
     Ok(Connection::new(&page, events.collect(), cursor, total))
@@ -77,8 +84,8 @@ impl PortalEvent {
         let Some(portal) = portals::find(call, scope).await? else {
             return Ok(None);
         };
-        let numbers = id.two_numbers().filter(|(epoch, _)| *epoch == portal.epoch);
-        let Some((epoch, sequence)) = numbers else {
+        let head = &portal.head;
+        let Some(at) = Position::of_key(&id.key).filter(|at| at.epoch == head.epoch) else {
             return Ok(None);
         };
         let mut select = Query::select();
@@ -86,8 +93,10 @@ impl PortalEvent {
             .columns(columns::<portal_events::Entity>())
             .from(portal_events::Entity)
             .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
-            .and_where(Expr::col(Column::Sequence).eq(sequence));
-        let row = call.snapshot.one(&select).await?;
+            .and_where(Expr::col(Column::Sequence).eq(at.sequence));
+        let row: Option<portal_events::Model> = call.snapshot.one(&select).await?;
+        let row = row.filter(|row| !at.differs_from(Some(row.digest())));
+        let epoch = head.epoch;
         Ok(row.map(|row| Self { epoch, row }))
     }
 
@@ -95,6 +104,7 @@ impl PortalEvent {
         Position {
             epoch: self.epoch,
             sequence: self.row.sequence,
+            digest: Some(self.row.digest()),
         }
     }
 }
@@ -104,9 +114,7 @@ impl PortalEvent {
 impl PortalEvent {
     /// Global id.
     pub async fn id(&self) -> ID {
-        let Position { epoch, sequence } = self.position();
-        let key = [epoch.to_be_bytes(), sequence.to_be_bytes()].concat();
-        GlobalId::encode(Kind::PortalEvent, self.row.hub_id, &key)
+        GlobalId::encode(Kind::PortalEvent, self.row.hub_id, &self.position().key())
     }
 
     /// Its place in the feed: what `after` takes to go on behind it.

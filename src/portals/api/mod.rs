@@ -18,7 +18,6 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::page::PageArguments;
 use crate::kernel::plain::Plain;
-use crate::kernel::progress::Position;
 use crate::kernel::scalars::{Instant, Url};
 use crate::kernel::steps::{Interval, Span};
 use crate::notifications::api::NotificationSettings;
@@ -31,7 +30,7 @@ use crate::sync_errors::api::{
     SyncErrorEventFilter, SyncErrorEventKind, SyncErrorFilter, SyncErrorOrder, SyncErrorStatus,
     TrendPoint, list_views,
 };
-use crate::sync_errors::{self, feed, trend};
+use crate::sync_errors::{self, feed, history, trend};
 
 pub use change::PortalChange;
 pub use event::PortalEvent;
@@ -232,12 +231,10 @@ impl Portal {
 
     /// Where the portal's feed stands in the same snapshot as this answer: what `after` of `syncErrorEvents` takes to
     /// get only what changed since, with nothing missed between.
-    async fn event_cursor(&self) -> String {
-        Position {
-            epoch: self.row.epoch,
-            sequence: self.row.sequence,
-        }
-        .encode()
+    async fn event_cursor(&self, ctx: &Context<'_>) -> Result<String> {
+        let snapshot = &Call::of(ctx)?.snapshot;
+        let end = history::end(snapshot, &self.scope, &self.row.head).await?;
+        Ok(end.encode())
     }
 
     /// The feed: what happened to the portal's errors, oldest first. CURSOR_EXPIRED when `after` is from another feed,

@@ -24,6 +24,7 @@ use crate::kernel::clock::{Micros, SECOND};
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
+use crate::kernel::panics::caught;
 use crate::kernel::scalars::Instant;
 use crate::kernel::wake::ANY_PORTAL;
 use crate::kernel::webhook::Message;
@@ -70,7 +71,8 @@ pub async fn push(env: &Env) {
             };
             let (env, under_way) = (env.clone(), under_way.clone());
             tokio::spawn(async move {
-                if let Err(error) = Box::pin(deliver(&env, hub_id)).await {
+                let delivered = caught(Box::pin(deliver(&env, hub_id))).await;
+                if let Some(Err(error)) = delivered {
                     let _ = error.answer();
                 }
                 if let Ok(mut set) = under_way.lock() {

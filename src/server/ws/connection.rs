@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tokio_stream::StreamMap;
@@ -14,6 +14,7 @@ use super::message::{self, Incoming};
 use super::{End, too_many};
 use crate::kernel::auth::Viewer;
 use crate::kernel::limits;
+use crate::kernel::streams::unfold;
 use crate::server::answer::Refusal;
 use crate::server::app::App;
 use crate::server::delivery::{Delivery, Piece};
@@ -125,7 +126,7 @@ impl Connection {
         let (app, notes) = (&self.app, line.notes.clone());
         match start(app, viewer.clone(), request, notes) {
             Ok(delivery) => {
-                let told = stream::unfold((delivery, line), |(mut delivery, line)| async move {
+                let told = unfold((delivery, line), |(mut delivery, line)| async move {
                     let piece = delivery.next().await?;
                     Some((piece, (delivery, line)))
                 });

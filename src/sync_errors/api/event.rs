@@ -26,12 +26,16 @@ impl SyncErrorEvent {
         Position {
             epoch: self.epoch,
             sequence: self.row.sequence,
+            digest: Some(self.row.digest()),
         }
     }
 
     pub(super) fn global_id(&self) -> ID {
-        let key = [self.epoch.to_be_bytes(), self.row.sequence.to_be_bytes()].concat();
-        GlobalId::encode(Kind::SyncErrorEvent, self.row.hub_id, &key)
+        GlobalId::encode(
+            Kind::SyncErrorEvent,
+            self.row.hub_id,
+            &self.position().key(),
+        )
     }
 
     /// The event of a global id; `None` when the portal's feed does not hold it.
@@ -39,11 +43,12 @@ impl SyncErrorEvent {
         let Some(portal) = portals::find(call, &scope).await? else {
             return Ok(None);
         };
-        let Some((epoch, sequence)) = id.two_numbers().filter(|(epoch, _)| *epoch == portal.epoch)
-        else {
+        let epoch = portal.head.epoch;
+        let Some(at) = Position::of_key(&id.key).filter(|at| at.epoch == epoch) else {
             return Ok(None);
         };
-        let Some(row) = feed::find(call, &scope, sequence).await? else {
+        let row = feed::find(&call.snapshot, &scope, at.sequence).await?;
+        let Some(row) = row.filter(|row| !at.differs_from(Some(row.digest()))) else {
             return Ok(None);
         };
         let error = GlobalId {

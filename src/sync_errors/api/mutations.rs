@@ -217,7 +217,7 @@ async fn report_failures(
     if failures.is_empty() {
         return Ok(payload);
     }
-    let Some(answers) = report::report_failures(&call.env, scope, &failures).await? else {
+    let Some(answers) = report::report_failures(&call.env, scope, &mut failures).await? else {
         return Ok(ReportSyncFailuresPayload {
             user_errors: vec![UserError::unknown_portal()],
             ..Default::default()

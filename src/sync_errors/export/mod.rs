@@ -159,8 +159,13 @@ impl Export {
         let locale = order.locale.unwrap_or(portal.portal.locale);
         Ok(Some(Self {
             format: order.format,
-            table: Table::new(portal, scope.clone(), locale),
-            pages: Pages::new(env.db.clone(), scope, (errors, view), with_failures),
+            pages: Pages::new(
+                env.db.clone(),
+                (scope.clone(), portal.head.epoch),
+                (errors, view),
+                with_failures,
+            ),
+            table: Table::new(portal, scope, locale),
             expected_rows,
             is_begun: false,
         }))
@@ -228,7 +233,6 @@ impl Export {
             }
             told(count);
         }
-        let written = written.await;
-        written.map_err(|error| Error::Internal(error.to_string()))?
+        written.await?
     }
 }

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use crate::classify::Details;
 use crate::kernel::auth::{Read, Scope};
-use crate::kernel::db::Db;
+use crate::kernel::db::{Db, Snapshot};
 use crate::kernel::error::Result;
+use crate::portals;
 use crate::sync_errors::report::StoredFailure;
 use crate::sync_errors::tables::{affected_records, record_views, sync_errors};
 use crate::sync_errors::{list, records, views};
@@ -52,6 +53,8 @@ struct Open {
 pub(super) struct Pages {
     db: Db,
     scope: Scope<Read>,
+    /// The feed of the portal that the export began with: one that was forgotten meanwhile is cut off.
+    epoch: i64,
     errors: SelectStatement,
     /// Only what this view shows, and no error without a record.
     view: Option<record_views::Model>,
@@ -64,13 +67,14 @@ pub(super) struct Pages {
 impl Pages {
     pub(super) fn new(
         db: Db,
-        scope: Scope<Read>,
+        (scope, epoch): (Scope<Read>, i64),
         (errors, view): (SelectStatement, Option<record_views::Model>),
         with_failures: bool,
     ) -> Self {
         Self {
             db,
             scope,
+            epoch,
             errors,
             view,
             with_failures,
@@ -119,6 +123,7 @@ impl Pages {
     /// Reads the next errors with their first records; answers whether there were any.
     async fn read_errors(&mut self) -> Result<bool> {
         let snapshot = self.db.snapshot();
+        self.check_portal(&snapshot).await?;
         let wanted = (self.after, ERRORS);
         let errors = list::in_order(&snapshot, self.errors.clone(), wanted).await?;
         let Some(last) = errors.last() else {
@@ -160,8 +165,16 @@ impl Pages {
         Ok(true)
     }
 
+    async fn check_portal(&self, snapshot: &Snapshot) -> Result<()> {
+        match portals::epoch(snapshot, &self.scope).await? {
+            Some(epoch) if epoch == self.epoch => Ok(()),
+            _ => Err(portals::unknown_portal()),
+        }
+    }
+
     async fn read_on(&self, open: &mut Open, last: Option<Uuid>) -> Result<()> {
         let snapshot = self.db.snapshot();
+        self.check_portal(&snapshot).await?;
         let of = (open.error.row.id, None);
         open.ready = records::of(&snapshot, &self.scope, of, (last, RECORDS)).await?;
         open.has_more = open.ready.len() as u64 == RECORDS;

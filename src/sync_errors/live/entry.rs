@@ -10,7 +10,9 @@ use crate::kernel::auth::{Read, Scope};
 use crate::kernel::columns::columns;
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
+use crate::kernel::progress::Position;
 use crate::kernel::text::fold;
+use crate::portals::{self, erasure::is_there};
 use crate::sync_errors::SyncErrorEventKind;
 use crate::sync_errors::api::SyncErrorEventFilter;
 use crate::sync_errors::feed::some;
@@ -21,28 +23,43 @@ use crate::sync_errors::tables::{sync_error_events, sync_errors};
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) row: sync_error_events::Model,
+    pub(super) digest: i64,
     /// Absent when it does not exist any more.
     pub(super) error: Option<sync_errors::Model>,
 }
 
-/// The next entries about errors behind a sequence, up to another, oldest first.
+/// A part of a feed, as its head was read.
+pub(super) struct Part {
+    pub(super) after: Position,
+    pub(super) until: i64,
+    pub(super) swept: i64,
+}
+
+/// The next entries about errors, oldest first; `None` when another entry than that of the position lies before them.
 pub(super) async fn entries(
     snapshot: &Snapshot,
     scope: &Scope<Read>,
-    (after, until): (i64, i64),
+    part: &Part,
     most: u64,
-) -> Result<Vec<Entry>> {
+) -> Result<Option<Vec<Entry>>> {
     use sync_error_events::Column;
     let mut select = Query::select();
     select
         .columns(columns::<sync_error_events::Entity>())
         .from(sync_error_events::Entity)
         .and_where(Expr::col(Column::HubId).eq(scope.hub_id()))
-        .and_where(Expr::col(Column::Sequence).gt(after))
-        .and_where(Expr::col(Column::Sequence).lte(until))
+        .and_where(Expr::col(Column::Sequence).gte(part.after.sequence))
+        .and_where(Expr::col(Column::Sequence).lte(part.until))
+        .and_where(is_there((sync_error_events::Entity, Column::HubId)))
         .order_by(Column::Sequence, Order::Asc)
-        .limit(most);
-    let rows: Vec<sync_error_events::Model> = snapshot.all(&select).await?;
+        .limit(most + 1);
+    let mut rows: Vec<sync_error_events::Model> = snapshot.all(&select).await?;
+    let is_before = |row: &sync_error_events::Model| row.sequence == part.after.sequence;
+    let before = rows.first().is_some_and(is_before).then(|| rows.remove(0));
+    if !part.follows(snapshot, scope, before).await? {
+        return Ok(None);
+    }
+    rows.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     let mut ids: Vec<Uuid> = rows.iter().map(|row| row.error_id).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -51,12 +68,40 @@ pub(super) async fn entries(
         errors.into_iter().map(|row| (row.id, row)).collect();
     let entry = |row: sync_error_events::Model| Entry {
         error: errors.get(&row.error_id).cloned(),
+        digest: row.digest(),
         row,
     };
-    Ok(rows.into_iter().map(entry).collect())
+    Ok(Some(rows.into_iter().map(entry).collect()))
+}
+
+impl Part {
+    /// Whether it is of the position's history, by the entry about an error that stands there, if it is one.
+    async fn follows(
+        &self,
+        snapshot: &Snapshot,
+        scope: &Scope<Read>,
+        before: Option<sync_error_events::Model>,
+    ) -> Result<bool> {
+        if self.after.sequence <= self.swept || self.after.digest.is_none() {
+            return Ok(self.after.sequence >= self.swept);
+        }
+        let stored = match before {
+            Some(event) => Some(event.digest()),
+            None => portals::event_digest(snapshot, scope, self.after.sequence).await?,
+        };
+        Ok(stored == self.after.digest)
+    }
 }
 
 impl Entry {
+    pub(super) fn position(&self, epoch: i64) -> Position {
+        Position {
+            epoch,
+            sequence: self.row.sequence,
+            digest: Some(self.digest),
+        }
+    }
+
     /// Whether a subscriber wants it: the same as [`crate::sync_errors::feed::conditions`] says in SQL.
     pub(super) fn matches(
         &self,

@@ -3,7 +3,8 @@
 //! One [`tail::Tail`] for each portal that somebody watches reads each new entry of the feed once and shares it with all
 //! of the portal's subscribers in this process. A subscriber has a cursor; what lies behind the tail's window it reads
 //! from the database, as a page of the feed is read. So nothing is lost by being slow, by a cut connection or by a
-//! server that is started again: the cursor goes on where it stood, on any replica.
+//! server that is started again: the cursor goes on where it stood, on any replica. Where the database turns out to have
+//! another history, every subscriber hears CURSOR_EXPIRED: no position of the old one is looked for in the new one.
 
 mod entry;
 pub mod streams;
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::kernel::auth::{Read, Scope};
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::panics::again;
 use crate::portals;
 use tail::Tail;
 
@@ -54,8 +56,11 @@ impl Live {
             return Ok(None);
         };
         let (env, stopping) = (self.env.clone(), self.stopping.clone());
-        let follow = tail::follow(Arc::downgrade(&tail), env, ring, stopping);
-        self.open.spawn(follow);
+        let weak = Arc::downgrade(&tail);
+        self.open.spawn(async move {
+            let (stopping, ring) = (&stopping, &ring);
+            again(|| tail::follow(weak.clone(), env.clone(), ring.clone(), stopping.clone())).await;
+        });
         Ok(Some(self.share(scope.hub_id(), tail)?))
     }
 
@@ -98,14 +103,10 @@ impl Live {
             return Ok(());
         }
         let scopes: Vec<_> = tails.iter().map(|tail| tail.scope().clone()).collect();
-        let positions = portals::positions(&self.env.db.snapshot(), &scopes).await?;
-        let stored: HashMap<i64, i64> = positions.into_iter().collect();
+        let heads = portals::heads(&self.env.db.snapshot(), &scopes).await?;
         for tail in tails {
             let hub_id = tail.scope().hub_id();
-            if stored
-                .get(&hub_id)
-                .is_some_and(|stored| *stored != tail.sequence())
-            {
+            if !tail.has_read(heads.get(&hub_id)) {
                 self.env.wake.ring(hub_id);
             }
         }

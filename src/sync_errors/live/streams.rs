@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 use tokio::sync::watch;
 
 use super::Live;
@@ -14,13 +14,14 @@ use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::progress::Position;
+use crate::kernel::streams::unfold;
 use crate::kernel::wake::STATE_PAUSE;
 use crate::portals::api::Portal;
-use crate::portals::{PortalRow, position, unknown_portal};
+use crate::portals::{self, PortalRow, cursor_expired, unknown_portal};
 use crate::sync_errors::SyncErrorEventKind;
 use crate::sync_errors::api::{CategorySummary, SyncError, SyncErrorEvent, SyncErrorEventFilter};
-use crate::sync_errors::feed;
-use crate::sync_errors::live::entry::{Entry, entries};
+use crate::sync_errors::live::entry::{Entry, Part, entries};
+use crate::sync_errors::{feed, history};
 
 /// Which events are wanted, from where on.
 pub struct EventsArguments {
@@ -40,23 +41,30 @@ pub async fn events(
     arguments: EventsArguments,
 ) -> Result<impl Stream<Item = Result<SyncErrorEvent>> + use<>> {
     feed::check(&arguments.filter)?;
-    let (portal, tail) = watched(live, &call, scope).await?;
+    let tail = watched(live, &call, &scope).await?;
+    // Before the cursor is compared: what happens to the feed from now on is noticed.
+    let history = tail.history();
+    let portal = Portal::load(&call, scope).await?;
+    let portal = portal.ok_or_else(unknown_portal)?;
     let after = call.progress.resumes_after().or(arguments.after.as_deref());
+    let (snapshot, head) = (&call.snapshot, &portal.row.head);
     let cursor = match after {
-        Some(text) => position(text, &portal.row)?,
-        None => portal.row.sequence,
+        Some(cursor) => history::position(snapshot, &portal.scope, (head, cursor)).await?,
+        None => history::end(snapshot, &portal.scope, head).await?,
     };
+    call.snapshot.renew().await;
     let events = Events {
         head: tail.head(),
         tail,
         call,
         portal,
+        history,
         cursor,
         ready: VecDeque::new(),
         kinds: arguments.kinds,
         filter: arguments.filter,
     };
-    Ok(stream::unfold(events, |mut events| async move {
+    Ok(unfold(events, |mut events| async move {
         let next = events.next().await.transpose()?;
         Some((next, events))
     }))
@@ -68,26 +76,29 @@ pub async fn cards(
     call: Arc<Call>,
     scope: Scope<Read>,
 ) -> Result<impl Stream<Item = Vec<CategorySummary>> + use<>> {
-    let (portal, tail) = watched(live, &call, scope).await?;
+    let tail = watched(live, &call, &scope).await?;
+    call.progress.begins();
     let cards = Cards {
         head: tail.head(),
         _tail: tail,
-        scope: portal.scope,
+        scope,
         told: None,
     };
-    Ok(stream::unfold(cards, |mut cards| async move {
+    Ok(unfold(cards, |mut cards| async move {
         Some((cards.next().await?, cards))
     }))
 }
 
-async fn watched(live: &Live, call: &Call, scope: Scope<Read>) -> Result<(Portal, Arc<Tail>)> {
-    let made = Portal::load(call, scope.clone())
-        .await?
-        .ok_or_else(unknown_portal)?;
+async fn watched(live: &Live, call: &Call, scope: &Scope<Read>) -> Result<Arc<Tail>> {
+    if let Some(tail) = live.tail(scope).await? {
+        return Ok(tail);
+    }
+    // One that the token names is made on the way.
+    let made = portals::find(call, scope).await?;
+    made.ok_or_else(unknown_portal)?;
     // The tail reads too, by a connection of the same pool.
     call.snapshot.renew().await;
-    let tail = live.tail(&scope).await?.ok_or_else(unknown_portal)?;
-    Ok((made, tail))
+    live.tail(scope).await?.ok_or_else(unknown_portal)
 }
 
 struct Events {
@@ -95,8 +106,10 @@ struct Events {
     portal: Portal,
     tail: Arc<Tail>,
     head: watch::Receiver<Arc<PortalRow>>,
+    /// Of the tail, from the beginning on.
+    history: u64,
     /// The last entry that was looked at.
-    cursor: i64,
+    cursor: Position,
     ready: VecDeque<Arc<Entry>>,
     kinds: Vec<SyncErrorEventKind>,
     filter: SyncErrorEventFilter,
@@ -106,26 +119,27 @@ impl Events {
     /// Waits for the next event; the end only when the tail ends.
     async fn next(&mut self) -> Result<Option<SyncErrorEvent>> {
         loop {
-            self.call.progress.reached(Position {
-                epoch: self.portal.row.epoch,
-                sequence: self.cursor,
-            });
+            self.call.progress.reached(self.cursor);
+            if self.tail.history() != self.history {
+                return Err(cursor_expired());
+            }
             if let Some(entry) = self.ready.pop_front() {
+                self.cursor = entry.position(self.cursor.epoch);
                 if !entry.matches(&self.kinds, &self.filter) {
-                    self.cursor = entry.row.sequence;
                     continue;
                 }
-                self.cursor = entry.row.sequence;
                 let event = self.event(&entry);
                 self.call.progress.sent(event.position());
                 return Ok(Some(event));
             }
             self.head.mark_unchanged();
-            match self.tail.after(self.cursor, READ_ENTRIES as usize) {
+            let most = READ_ENTRIES as usize;
+            match self.tail.after(self.history, self.cursor, most) {
                 Found::Entries(entries) => self.ready = entries.into(),
                 Found::Behind(start) => self.read(start).await?,
                 // Behind what is not about errors.
-                Found::Nothing(end) if end > self.cursor => self.cursor = end,
+                Found::Nothing(end) if end.sequence > self.cursor.sequence => self.cursor = end,
+                Found::Expired => return Err(cursor_expired()),
                 Found::Nothing(_) => {
                     self.call.progress.waits();
                     if self.head.changed().await.is_err() {
@@ -137,10 +151,18 @@ impl Events {
     }
 
     /// What the tail does not hold any more, up to where it begins.
-    async fn read(&mut self, start: i64) -> Result<()> {
-        let snapshot = self.call.env.db.snapshot();
-        let range = (self.cursor, start);
-        let entries = entries(&snapshot, &self.portal.scope, range, READ_ENTRIES).await?;
+    async fn read(&mut self, start: Position) -> Result<()> {
+        let (snapshot, scope) = (self.call.env.db.snapshot(), &self.portal.scope);
+        let heads = portals::heads(&snapshot, std::slice::from_ref(scope)).await?;
+        let head = heads.get(&scope.hub_id());
+        let head = head.filter(|head| head.spans(&self.cursor));
+        let part = Part {
+            after: self.cursor,
+            until: start.sequence,
+            swept: head.ok_or_else(cursor_expired)?.swept_sequence,
+        };
+        let entries = entries(&snapshot, scope, &part, READ_ENTRIES).await?;
+        let entries = entries.ok_or_else(cursor_expired)?;
         if entries.is_empty() {
             self.cursor = start;
         }
@@ -152,7 +174,7 @@ impl Events {
         let portal = Portal::of(self.portal.scope.clone(), self.head.borrow().clone());
         let error = entry.error.as_ref();
         SyncErrorEvent {
-            epoch: self.portal.row.epoch,
+            epoch: self.cursor.epoch,
             row: entry.row.clone(),
             error: error.map(|row| SyncError::of_portal(&portal, row.clone())),
         }

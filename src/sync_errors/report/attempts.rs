@@ -52,7 +52,7 @@ impl Attempt {
         }
     }
 
-    fn success(&self, now: Micros) -> Option<CheckedSuccess> {
+    fn success(&self) -> Option<CheckedSuccess> {
         let removed = match &self.end {
             AttemptEnd::Synced => false,
             AttemptEnd::Removed => true,
@@ -60,7 +60,7 @@ impl Attempt {
         };
         Some(CheckedSuccess {
             removed,
-            occurred_at: now,
+            occurred_at: None,
             direction: Some(self.direction),
             hubspot_record: self.hubspot_record.clone(),
             salesforce_record: self.salesforce_record.clone(),
@@ -96,7 +96,7 @@ impl Attempts {
     /// None yet.
     pub fn new(change: &Change) -> Self {
         Self {
-            ledger: Ledger::new(change.hub_id()),
+            ledger: Ledger::new(change.hub_id(), change.latest()),
         }
     }
 
@@ -166,22 +166,29 @@ impl Attempts {
         env: &Env,
         change: &mut Change,
         by: &str,
-        attempts: &[Attempt],
+        attempts: &mut [Attempt],
     ) -> Result<()> {
+        let named = Uuid::now_v7();
+        for attempt in attempts.iter_mut() {
+            if let AttemptEnd::Failed(Some(checked)) = &mut attempt.end {
+                checked.be_named(named);
+            }
+        }
+        let attempts: &[Attempt] = attempts;
         let failures = || attempts.iter().filter_map(Attempt::failure);
         let fresh = remember(change, failures()).await?;
         self.load_all(change, attempts).await?;
         let now = change.now;
         let mut recorded = Vec::new();
         for attempt in attempts {
-            if let Some(success) = attempt.success(now) {
-                self.ledger.clear(&success);
+            if let Some(success) = attempt.success() {
+                self.ledger.clear(&success, now);
             } else if let Some(checked) = attempt.failure() {
                 if fresh.contains(&checked.digest) {
                     self.fail(checked, by, now);
                     recorded.push(checked);
                 }
-                self.move_away(attempt, checked);
+                self.move_away(attempt, checked, now);
             } else {
                 self.fail_untold(attempt, now);
             }
@@ -192,7 +199,7 @@ impl Attempts {
             .iter()
             .any(|attempt| matches!(attempt.end, AttemptEnd::Synced))
         {
-            change.resume(now).await?;
+            change.resume(None).await?;
         }
         count(&env.metrics, &recorded, failures().count());
         Ok(())
@@ -204,6 +211,7 @@ impl Attempts {
                 checked,
                 cause,
                 reported_by: by,
+                occurred_at: self.ledger.instant(checked, cause, now),
                 received_at: now,
             });
         }
@@ -223,7 +231,7 @@ impl Attempts {
     }
 
     /// It failed for other causes than the attempt's error: there it does not fail any more.
-    fn move_away(&mut self, attempt: &Attempt, checked: &CheckedFailure) {
+    fn move_away(&mut self, attempt: &Attempt, checked: &CheckedFailure, now: Micros) {
         let Some(signature) = self.error(attempt.error_id).map(|e| e.row.signature) else {
             return;
         };
@@ -235,14 +243,16 @@ impl Attempts {
             return;
         }
         for place in self.places(attempt) {
-            let row = &mut self.ledger.records[place].row;
-            if row.last_seen_at > checked.occurred_at {
+            let until = self.ledger.known_until(&self.ledger.records[place].row);
+            let occurred_at = checked.occurred_at.unwrap_or(now.max(until.unwrap_or(now)));
+            if until > Some(occurred_at) {
                 continue;
             }
-            row.cleared_at = Some(checked.occurred_at);
+            let row = &mut self.ledger.records[place].row;
+            row.cleared_at = Some(occurred_at);
             self.ledger.records[place].is_changed = true;
             if let Some(error) = self.error_mut(attempt.error_id) {
-                error.lose_record(checked.occurred_at);
+                error.lose_record(occurred_at);
             }
         }
     }

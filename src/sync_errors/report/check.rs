@@ -176,11 +176,12 @@ pub fn check_failure(
 ) -> Result<CheckedFailure, Vec<UserError>> {
     let mut findings = Findings::default();
     let system = input.system.unwrap_or(input.direction.source().other());
-    let occurred_at = input.occurred_at.map_or(now, |at| at.0);
-    findings.occurred_at(occurred_at, now);
-    let first_occurred_at = input.first_occurred_at.map_or(occurred_at, |at| at.0);
+    let occurred_at = input.occurred_at.map(|at| at.0);
+    let at = occurred_at.unwrap_or(now);
+    findings.occurred_at(at, now);
+    let first_occurred_at = input.first_occurred_at.map(|at| at.0);
     let attempt_count = input.attempt_count.unwrap_or(1);
-    findings.told_as_one(first_occurred_at, occurred_at, attempt_count);
+    findings.told_as_one(first_occurred_at.unwrap_or(at), at, attempt_count);
     let report_id = findings.name(input.report_id.map(|id| id.0), &["reportId"]);
     let message = findings.text(input.message, &["message"], limits::MESSAGE_CHARACTERS);
     let failure = Failure {
@@ -209,12 +210,14 @@ pub fn check_failure(
     );
     let failure = findings.done(failure)?;
     let digest = digest(report_id.as_deref(), &failure, occurred_at);
+    let is_nameless = report_id.is_none() && occurred_at.is_none();
     let report_id = report_id.unwrap_or_else(|| digest.to_string());
     Ok(CheckedFailure {
         causes: classify(&failure),
         failure,
         report_id,
         digest,
+        is_nameless,
         occurred_at,
         first_occurred_at,
         attempt_count,
@@ -252,8 +255,8 @@ pub fn check_success(
     now: Micros,
 ) -> Result<CheckedSuccess, Vec<UserError>> {
     let mut findings = Findings::default();
-    let occurred_at = input.occurred_at.map_or(now, |at| at.0);
-    findings.occurred_at(occurred_at, now);
+    let occurred_at = input.occurred_at.map(|at| at.0);
+    findings.occurred_at(occurred_at.unwrap_or(now), now);
     let hubspot_record = findings.record(System::Hubspot, input.hubspot_record, "hubspotRecord");
     let salesforce_record = findings.record(
         System::Salesforce,
@@ -271,7 +274,7 @@ pub fn check_success(
 }
 
 /// What stands for a report: its own id, else its content with the instant.
-fn digest(report_id: Option<&str>, failure: &Failure, occurred_at: Micros) -> Uuid {
+fn digest(report_id: Option<&str>, failure: &Failure, occurred_at: Option<Micros>) -> Uuid {
     let mut hash = Sha256::new();
     let mut part = |text: &str| {
         hash.update((text.len() as u64).to_be_bytes());
@@ -302,7 +305,7 @@ fn digest(report_id: Option<&str>, failure: &Failure, occurred_at: Micros) -> Uu
                 "to hubspot"
             });
             part(&failure.system.to_value().to_string());
-            part(&occurred_at.to_string());
+            part(&occurred_at.map_or_else(String::new, |at| at.to_string()));
         }
     }
     let hash: [u8; 32] = hash.finalize().into();

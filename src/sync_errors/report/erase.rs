@@ -1,17 +1,18 @@
-//! Erasure of one record: its rows go, and of the errors that it was part of what only it told.
+//! Erasure of one record: its rows go, and of the errors that it was part of what only it told; some errors at a time, as
+//! [`super::Known`] found them.
 //!
 //! An error stays, as others may have the same cause: it then shows the failure of another of its records, and where
 //! there is none, the cause alone, until it is swept.
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr, Query};
-use sea_orm::{Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
+use super::known::Mention;
 use super::ledger::Ledger;
 use super::rows::record_search_text;
-use super::scrub::{Theirs, scrub};
+use super::scrub::{Others, Theirs, scrub};
 use super::write::{RecordIds, find_records, load_errors_by_id, write};
 use super::{CheckedSuccess, StoredFailure};
 use crate::classify::{Record, RelatedRecord, System};
@@ -20,7 +21,7 @@ use crate::kernel::error::Result;
 use crate::kernel::keys::Keys;
 use crate::portals::Change;
 use crate::sync_errors::SyncErrorEventKind;
-use crate::sync_errors::tables::{affected_records, latest_failures, sync_errors};
+use crate::sync_errors::tables::{affected_records, latest_failures};
 
 /// A record, by one of its sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,12 @@ pub struct RecordKey {
     pub object_type: Option<String>,
     /// Its id, in its one form.
     pub id: String,
+}
+
+/// Some of a record's errors, which one change takes.
+pub struct Part<'a> {
+    pub(super) errors: &'a [Uuid],
+    pub(super) others: HashMap<Uuid, Others>,
 }
 
 /// What was erased.
@@ -46,8 +53,6 @@ pub struct Erased {
     pub names: Vec<String>,
     /// Errors that showed something of it.
     pub errors: u64,
-    /// Other records that named it.
-    pub mentions: u64,
 }
 
 impl RecordKey {
@@ -74,6 +79,35 @@ impl RecordKey {
 }
 
 impl Erased {
+    /// What texts may tell of a record with these sides and rows.
+    pub(super) fn of(sides: Vec<RecordKey>, rows: &[affected_records::Model]) -> Self {
+        let values = rows.iter().filter_map(|row| row.rejected_value.clone());
+        let names = rows
+            .iter()
+            .flat_map(|row| [&row.hubspot_name, &row.salesforce_name]);
+        let ids = sides.iter().map(|side| side.id.clone());
+        Self {
+            rows: rows.iter().map(|row| row.id).collect(),
+            values: values.collect(),
+            names: names.flatten().cloned().chain(ids).collect(),
+            sides,
+            errors: 0,
+        }
+    }
+
+    /// Puts together what was erased.
+    pub fn join(&mut self, other: Self) {
+        self.values.extend(other.values);
+        self.names.extend(other.names);
+    }
+
+    /// Whether the value of another record's row is held by the record.
+    pub(super) fn is_mentioned(&mut self, row: &affected_records::Model) -> bool {
+        let existing = row.existing_record.as_deref();
+        let mut existing = existing.and_then(|text| serde_json::from_str(text).ok());
+        self.take_from(&mut existing)
+    }
+
     /// Forgets a related record that is this one, and notes its name; answers whether it was.
     pub(super) fn take_from(&mut self, related: &mut Option<RelatedRecord>) -> bool {
         let is_theirs = |related: &mut RelatedRecord| {
@@ -88,27 +122,24 @@ impl Erased {
     }
 }
 
-/// Erases a record inside a change.
-pub async fn erase(change: &mut Change, key: &RecordKey) -> Result<Erased> {
-    let mut erased = Erased {
-        sides: vec![key.clone()],
-        ..Erased::default()
-    };
-    // What is known of the record under its one id tells the other, and that may tell more.
-    for row in find_rows(change, &erased.sides).await? {
-        add_sides(&mut erased.sides, &row);
-    }
-    let rows = find_rows(change, &erased.sides).await?;
-    note(&mut erased, &rows);
-    let mut ledger = load(change, &erased.sides, &rows).await?;
+/// Erases a record from some of its errors, inside a change.
+pub async fn erase(change: &mut Change, sides: &[RecordKey], part: &Part<'_>) -> Result<Erased> {
+    let rows: Vec<affected_records::Model> = find_records(change, &ids_of(sides))
+        .await?
+        .into_iter()
+        .filter(|row| part.errors.contains(&row.error_id) && is_of(row, sides))
+        .collect();
+    let mut erased = Erased::of(sides.to_vec(), &rows);
+    let mut ledger = load(change, part, sides, &rows).await?;
     let failures = failures_of(change, &ledger).await?;
     for error in &mut ledger.errors {
         let of_error = rows.iter().filter(|row| row.error_id == error.row.id);
         let theirs = Theirs {
             rows: of_error.collect(),
             failure: failures.get(&error.row.id),
+            others: part.others.get(&error.row.id),
         };
-        if scrub(change, error, theirs, &mut erased).await? {
+        if scrub(error, theirs, &mut erased, change.now) {
             error.event.get_or_insert(SyncErrorEventKind::Updated);
             erased.errors += 1;
         }
@@ -119,25 +150,25 @@ pub async fn erase(change: &mut Change, key: &RecordKey) -> Result<Erased> {
             .exec(change.transaction())
             .await?;
     }
-    erased.mentions = forget_mentions(change, &mut erased).await?;
     Ok(erased)
 }
 
-/// The rows of a record, by any of its sides.
-async fn find_rows(change: &Change, sides: &[RecordKey]) -> Result<Vec<affected_records::Model>> {
+/// The ids of a record's sides, as rows have them.
+pub(super) fn ids_of(sides: &[RecordKey]) -> RecordIds {
     let pairs: Vec<_> = sides.iter().map(RecordKey::pair).collect();
     let pairs = pairs
         .iter()
         .map(|(hubspot, salesforce)| (hubspot.as_ref(), salesforce.as_ref()));
-    let mut rows = find_records(change, &RecordIds::of(pairs)).await?;
-    rows.retain(|row| {
-        let mut halves = halves(row).into_iter();
-        halves.any(|(system, object_type, id)| {
-            let mut sides = sides.iter();
-            sides.any(|side| side.is(system, object_type.as_deref(), id.as_deref()))
-        })
-    });
-    Ok(rows)
+    RecordIds::of(pairs)
+}
+
+/// Whether a row is of the record with these sides.
+pub(super) fn is_of(row: &affected_records::Model, sides: &[RecordKey]) -> bool {
+    let mut halves = halves(row).into_iter();
+    halves.any(|(system, object_type, id)| {
+        let mut sides = sides.iter();
+        sides.any(|side| side.is(system, object_type.as_deref(), id.as_deref()))
+    })
 }
 
 type Half<'a> = (System, &'a Option<String>, &'a Option<String>);
@@ -150,7 +181,9 @@ fn halves(row: &affected_records::Model) -> [Half<'_>; 2] {
     ]
 }
 
-fn add_sides(sides: &mut Vec<RecordKey>, row: &affected_records::Model) {
+/// Adds the sides that a row tells; answers whether any is new.
+pub(super) fn add_sides(sides: &mut Vec<RecordKey>, row: &affected_records::Model) -> bool {
+    let before = sides.len();
     for (system, object_type, id) in halves(row) {
         let Some(id) = id.clone() else { continue };
         let side = RecordKey {
@@ -162,78 +195,31 @@ fn add_sides(sides: &mut Vec<RecordKey>, row: &affected_records::Model) {
             sides.push(side);
         }
     }
+    sides.len() > before
 }
 
-/// Notes what texts may tell of the record.
-fn note(erased: &mut Erased, rows: &[affected_records::Model]) {
-    erased.rows = rows.iter().map(|row| row.id).collect();
-    let values = rows.iter().filter_map(|row| row.rejected_value.clone());
-    erased.values = values.collect();
-    let names = rows
-        .iter()
-        .flat_map(|row| [&row.hubspot_name, &row.salesforce_name]);
-    erased.names = names.flatten().cloned().collect();
-    let ids = erased.sides.iter().map(|side| side.id.clone());
-    erased.names.extend(ids);
-}
-
-/// Loads the errors of the record's rows and those that name it, and clears its rows by the rules.
+/// Loads the errors of a part, and clears the record's rows by the rules.
 async fn load(
     change: &Change,
+    part: &Part<'_>,
     sides: &[RecordKey],
     rows: &[affected_records::Model],
 ) -> Result<Ledger> {
-    let mut ledger = Ledger::new(change.hub_id());
-    let mut errors: Vec<Uuid> = rows.iter().map(|row| row.error_id).collect();
-    for side in sides {
-        errors.extend(errors_that_name(change, side).await?);
-    }
-    errors.sort_unstable();
-    errors.dedup();
-    load_errors_by_id(change, &mut ledger, errors).await?;
+    let mut ledger = Ledger::new(change.hub_id(), change.latest());
+    load_errors_by_id(change, &mut ledger, part.errors.to_vec()).await?;
     rows.iter().for_each(|row| ledger.put_record(row.clone()));
-    let latest = rows.iter().map(|row| row.last_seen_at).max();
     for side in sides {
         let (hubspot_record, salesforce_record) = side.pair();
-        ledger.clear(&CheckedSuccess {
+        let gone = CheckedSuccess {
             removed: true,
-            occurred_at: Ord::max(change.now, latest.unwrap_or_default()),
+            occurred_at: None,
             direction: None,
             hubspot_record,
             salesforce_record,
-        });
+        };
+        ledger.clear(&gone, change.now);
     }
     Ok(ledger)
-}
-
-#[derive(FromQueryResult)]
-struct Found {
-    id: Uuid,
-}
-
-/// Errors whose details or latest failure name the record.
-async fn errors_that_name(change: &Change, key: &RecordKey) -> Result<Vec<Uuid>> {
-    let transaction = change.transaction();
-    let pattern = LikeExpr::new(format!("%\"{}\"%", key.id));
-    let details = Query::select()
-        .column(sync_errors::Column::Id)
-        .from(sync_errors::Entity)
-        .and_where(Expr::col(sync_errors::Column::HubId).eq(change.hub_id()))
-        .and_where(Expr::col(sync_errors::Column::Details).like(pattern.clone()))
-        .to_owned();
-    let failures = Query::select()
-        .expr_as(Expr::col(latest_failures::Column::ErrorId), "id")
-        .from(latest_failures::Entity)
-        .and_where(Expr::col(latest_failures::Column::HubId).eq(change.hub_id()))
-        .and_where(Expr::col(latest_failures::Column::Failure).like(pattern))
-        .to_owned();
-    let mut found = Vec::new();
-    for select in [details, failures] {
-        for row in transaction.query_all(&select).await? {
-            found.push(Found::from_query_result(&row, "")?.id);
-        }
-    }
-    Ok(found)
 }
 
 async fn failures_of(change: &Change, ledger: &Ledger) -> Result<HashMap<Uuid, StoredFailure>> {
@@ -254,29 +240,24 @@ async fn failures_of(change: &Change, ledger: &Ledger) -> Result<HashMap<Uuid, S
     Ok(rows.into_iter().filter_map(read).collect())
 }
 
-/// Other records whose value the record holds do not name it any more; answers how many did.
-async fn forget_mentions(change: &Change, erased: &mut Erased) -> Result<u64> {
-    use affected_records::Column;
-    let mut named = Condition::any();
-    for side in &erased.sides {
-        let pattern = LikeExpr::new(format!("%\"{}\"%", side.id));
-        named = named.add(Expr::col(Column::ExistingRecord).like(pattern));
-    }
+/// Other records whose value the record holds do not name it any more: those of a part that still do.
+pub async fn forget_mentions(
+    change: &Change,
+    sides: &[RecordKey],
+    mentions: &[Mention],
+) -> Result<()> {
     let transaction = change.transaction();
-    let mut rows = affected_records::Entity::find()
-        .filter(Expr::col(Column::HubId).eq(change.hub_id()))
-        .filter(named)
-        .all(transaction)
-        .await?;
-    rows.retain(|row| {
-        let existing = row.existing_record.as_deref();
-        let mut existing = existing.and_then(|text| serde_json::from_str(text).ok());
-        erased.take_from(&mut existing)
-    });
+    let mut rows = Vec::new();
+    for mention in mentions {
+        let key = (change.hub_id(), mention.error_id, mention.id);
+        let row = affected_records::Entity::find_by_id(key);
+        rows.extend(row.one(transaction).await?);
+    }
+    let mut erased = Erased::of(sides.to_vec(), &[]);
+    rows.retain(|row: &affected_records::Model| erased.is_mentioned(row));
     for row in &mut rows {
         row.existing_record = None;
         row.search_text = record_search_text(row);
     }
-    bulk::upsert::<affected_records::Entity>(transaction, &rows).await?;
-    Ok(rows.len() as u64)
+    bulk::upsert::<affected_records::Entity>(transaction, &rows).await
 }

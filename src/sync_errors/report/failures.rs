@@ -34,16 +34,21 @@ pub struct FailureAnswer {
 pub async fn report_failures(
     env: &Env,
     scope: &Scope<Report>,
-    failures: &[CheckedFailure],
+    failures: &mut [CheckedFailure],
 ) -> Result<Option<Vec<FailureAnswer>>> {
     let Some(mut change) = Change::begin(env, scope).await? else {
         return Ok(None);
     };
+    let named = Uuid::now_v7();
+    failures
+        .iter_mut()
+        .for_each(|checked| checked.be_named(named));
+    let failures: &[CheckedFailure] = failures;
     let fresh = remember(&change, failures.iter()).await?;
-    let mut ledger = Ledger::new(change.hub_id());
+    let mut ledger = Ledger::new(change.hub_id(), change.latest());
     load(&change, &mut ledger, failures).await?;
     let mut order: Vec<usize> = (0..failures.len()).collect();
-    order.sort_by_key(|index| failures[*index].occurred_at);
+    order.sort_by_key(|index| failures[*index].occurred_at.unwrap_or(change.now));
     let mut places: Vec<(bool, Option<usize>)> = vec![(false, None); failures.len()];
     let mut taken = HashSet::new();
     for index in order {
@@ -55,6 +60,7 @@ pub async fn report_failures(
                 checked,
                 cause,
                 reported_by: scope.subject(),
+                occurred_at: ledger.instant(checked, cause, change.now),
                 received_at: change.now,
             };
             let (changed, error) = if is_new {
@@ -94,7 +100,7 @@ const SAYS_SOMETHING_FOR: Micros = 15 * MINUTE;
 pub(super) fn suspension<'a>(
     failures: impl Iterator<Item = &'a CheckedFailure>,
     now: Micros,
-) -> Option<(Micros, SuspensionReason)> {
+) -> Option<(Option<Micros>, SuspensionReason)> {
     let reason = |checked: &CheckedFailure| {
         let of_salesforce = checked.failure.system == System::Salesforce;
         let mut codes = checked
@@ -105,9 +111,9 @@ pub(super) fn suspension<'a>(
         reason.filter(|_| of_salesforce)
     };
     failures
-        .filter(|checked| now - checked.occurred_at <= SAYS_SOMETHING_FOR)
+        .filter(|checked| now - checked.occurred_at.unwrap_or(now) <= SAYS_SOMETHING_FOR)
         .filter_map(|checked| Some((checked.occurred_at, reason(checked)?)))
-        .max_by_key(|(at, _)| *at)
+        .max_by_key(|(at, _)| at.unwrap_or(now))
 }
 
 /// Counts what a change recorded, by type, and tells of codes that no rule knows.

@@ -53,6 +53,8 @@ pub(super) struct RecordState {
 #[derive(Default)]
 pub(super) struct Ledger {
     pub(super) hub_id: i64,
+    /// What is kept with a later instant was told by a clock that was wrong.
+    latest: Micros,
     pub(super) errors: Vec<ErrorState>,
     pub(super) records: Vec<RecordState>,
     by_signature: HashMap<Uuid, usize>,
@@ -66,13 +68,22 @@ pub(super) struct Occurrence<'a> {
     pub(super) checked: &'a CheckedFailure,
     pub(super) cause: &'a Cause,
     pub(super) reported_by: &'a str,
+    pub(super) occurred_at: Micros,
     pub(super) received_at: Micros,
 }
 
+impl Occurrence<'_> {
+    pub(super) fn first_occurred_at(&self) -> Micros {
+        self.checked.first_occurred_at.unwrap_or(self.occurred_at)
+    }
+}
+
 impl Ledger {
-    pub(super) fn new(hub_id: i64) -> Self {
+    /// Of a portal whose latest instant is known.
+    pub(super) fn new(hub_id: i64, latest: Micros) -> Self {
         Self {
             hub_id,
+            latest,
             ..Self::default()
         }
     }
@@ -133,14 +144,10 @@ impl Ledger {
         let record = error.and_then(|error| {
             self.find_record(self.errors[error].row.id, &occurrence.checked.failure)
         });
-        let occurred_at = occurrence.checked.occurred_at;
-        if let Some(record) = record {
-            let row = &self.records[record].row;
-            let is_old = occurred_at <= row.last_seen_at
-                || row.cleared_at.is_some_and(|cleared| occurred_at <= cleared);
-            if is_old {
-                return (false, error);
-            }
+        if let Some(record) = record
+            && self.known_until(&self.records[record].row) >= Some(occurrence.occurred_at)
+        {
+            return (false, error);
         }
         let error = error.unwrap_or_else(|| self.open(occurrence));
         let newly_affected = match record {
@@ -227,13 +234,12 @@ impl Ledger {
     fn count_failure(&mut self, error: usize, occurrence: &Occurrence<'_>, newly_affected: bool) {
         let state = &mut self.errors[error];
         let row = &mut state.row;
-        let occurred_at = occurrence.checked.occurred_at;
+        let occurred_at = occurrence.occurred_at;
         let attempts = occurrence.checked.attempt_count;
         row.occurrence_count = row.occurrence_count.saturating_add(attempts);
         row.affected_record_count += i32::from(newly_affected);
-        let first_occurred_at = occurrence.checked.first_occurred_at;
-        row.first_seen_at = row.first_seen_at.min(first_occurred_at);
-        if occurred_at >= row.last_seen_at {
+        row.first_seen_at = row.first_seen_at.min(occurrence.first_occurred_at());
+        if occurred_at >= row.last_seen_at || row.last_seen_at > self.latest {
             row.last_seen_at = occurred_at;
             set_latest_facts(row, occurrence.cause);
             state.latest = Some(stored(occurrence));
@@ -256,9 +262,11 @@ impl Ledger {
     }
 
     /// A record synced, or is gone: clears its rows up to then. Rows cleared before remember the later outcome.
-    pub(super) fn clear(&mut self, success: &CheckedSuccess) {
+    pub(super) fn clear(&mut self, success: &CheckedSuccess, now: Micros) {
         let (hubspot, salesforce) = (&success.hubspot_record, &success.salesforce_record);
         for place in self.named_by(hubspot.as_ref(), salesforce.as_ref()) {
+            let until = self.known_until(&self.records[place].row);
+            let occurred_at = success.occurred_at.unwrap_or(now.max(until.unwrap_or(now)));
             let state = &mut self.records[place];
             let error = self
                 .by_id
@@ -268,27 +276,49 @@ impl Ledger {
             let is_other_direction = success
                 .direction
                 .is_some_and(|direction| direction != error.row.direction);
-            if is_other_direction || state.row.last_seen_at > success.occurred_at {
+            let is_cleared = state.row.cleared_at.is_some();
+            let is_later = match is_cleared {
+                true => until < Some(occurred_at),
+                false => until <= Some(occurred_at),
+            };
+            if is_other_direction || !is_later {
                 continue;
             }
-            if state
-                .row
-                .cleared_at
-                .is_some_and(|before| before >= success.occurred_at)
-            {
-                continue;
-            }
-            if state.row.cleared_at.is_none() {
+            if !is_cleared {
                 self.cleared_count += 1;
-                error.lose_record(success.occurred_at);
+                error.lose_record(occurred_at);
             }
-            state.row.cleared_at = Some(success.occurred_at);
+            state.row.cleared_at = Some(occurred_at);
             state.is_changed = true;
         }
     }
 }
 
 impl Ledger {
+    /// The latest outcome of a record that is known.
+    pub(super) fn known_until(&self, row: &affected_records::Model) -> Option<Micros> {
+        let told = [Some(row.last_seen_at), row.cleared_at]
+            .into_iter()
+            .flatten();
+        told.filter(|at| *at <= self.latest).max()
+    }
+
+    /// When a failure happened in one of its causes: one without an instant after all that is known of its record.
+    pub(super) fn instant(&self, checked: &CheckedFailure, cause: &Cause, now: Micros) -> Micros {
+        if let Some(at) = checked.occurred_at {
+            return at;
+        }
+        let error = self.error_with(cause.signature);
+        let error = error.map(|place| self.errors[place].row.id);
+        let failure = &checked.failure;
+        let (hubspot, salesforce) = (&failure.hubspot_record, &failure.salesforce_record);
+        let places = self.named_by(hubspot.as_ref(), salesforce.as_ref());
+        let rows = places.iter().map(|place| &self.records[*place].row);
+        let rows = rows.filter(|row| Some(row.error_id) == error);
+        let known = rows.filter_map(|row| self.known_until(row)).max();
+        known.map_or(now, |known| now.max(known + 1))
+    }
+
     /// The rows that name either half of what succeeded.
     pub(super) fn named_by(
         &self,

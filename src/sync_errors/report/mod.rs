@@ -9,6 +9,7 @@ mod check;
 mod erase;
 mod failures;
 pub mod input;
+mod known;
 mod ledger;
 pub mod ndjson;
 mod remade;
@@ -24,10 +25,12 @@ use crate::classify::{
     Cause, Failure, Record, RelatedRecord, SyncDirection, SyncErrorCategory, System,
 };
 use crate::kernel::clock::Micros;
+use crate::kernel::keys::key_of;
 
 pub use check::{check_attempt, check_failure, check_success};
-pub use erase::{Erased, RecordKey, erase};
+pub use erase::{Erased, Part, RecordKey, erase, forget_mentions};
 pub use failures::{FailureAnswer, report_failures};
+pub use known::{Known, Mention};
 pub(super) use remade::{related, remade, side};
 pub use successes::{SuccessAnswer, report_successes};
 
@@ -42,12 +45,24 @@ pub struct CheckedFailure {
     pub report_id: String,
     /// What stands for the report in the list of those taken.
     pub digest: Uuid,
-    /// When it happened.
-    pub occurred_at: Micros,
-    /// When the first of the failures happened that it stands for.
-    pub first_occurred_at: Micros,
+    /// Whether nothing but its content and the change that records it tells it apart from others.
+    pub is_nameless: bool,
+    /// When it happened; absent: when it is recorded, after all that was recorded before.
+    pub occurred_at: Option<Micros>,
+    /// When the first of the failures happened that it stands for, where that is told.
+    pub first_occurred_at: Option<Micros>,
     /// How many failures it stands for.
     pub attempt_count: i32,
+}
+
+impl CheckedFailure {
+    /// Inside the change that records it: the same content at another time is another report.
+    pub(super) fn be_named(&mut self, change: Uuid) {
+        if std::mem::take(&mut self.is_nameless) {
+            self.digest = key_of(&format!("{} {change}", self.digest));
+            self.report_id = self.digest.to_string();
+        }
+    }
 }
 
 /// A success that was checked.
@@ -55,8 +70,8 @@ pub struct CheckedFailure {
 pub struct CheckedSuccess {
     /// Whether the record is gone or excluded: that says nothing of whether the portal syncs.
     pub removed: bool,
-    /// When it happened.
-    pub occurred_at: Micros,
+    /// When it happened; absent: when it is recorded, after all that was recorded before.
+    pub occurred_at: Option<Micros>,
     /// Its direction; absent: both.
     pub direction: Option<SyncDirection>,
     /// The record on HubSpot's side.

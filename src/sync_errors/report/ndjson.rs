@@ -171,7 +171,7 @@ impl NdjsonReport {
         if !batch.is_empty() {
             let (env, scope) = (self.env.clone(), self.scope.clone());
             self.committing = Some(tokio::spawn(
-                async move { commit(&env, &scope, &batch).await },
+                async move { commit(&env, &scope, batch).await },
             ));
         }
         Ok(())
@@ -182,10 +182,7 @@ impl NdjsonReport {
         let Some(committing) = self.committing.take() else {
             return Ok(());
         };
-        let counts = committing
-            .await
-            .map_err(|error| Error::Internal(error.to_string()))?;
-        let (recorded, repeated) = counts?;
+        let (recorded, repeated) = committing.await??;
         self.answer.recorded_count += recorded;
         self.answer.repeated_count += repeated;
         Ok(())
@@ -205,8 +202,12 @@ impl NdjsonReport {
     }
 }
 
-async fn commit(env: &Env, scope: &Scope<Report>, batch: &[CheckedFailure]) -> Result<(u64, u64)> {
-    let answers = report_failures(env, scope, batch).await?;
+async fn commit(
+    env: &Env,
+    scope: &Scope<Report>,
+    mut batch: Vec<CheckedFailure>,
+) -> Result<(u64, u64)> {
+    let answers = report_failures(env, scope, &mut batch).await?;
     let answers = answers.ok_or_else(|| {
         Error::NotFound(
             "No portal with this Hub ID exists in the portals that the token names.".into(),

@@ -40,8 +40,8 @@ pub(super) fn new_error(hub_id: i64, occurrence: &Occurrence<'_>) -> sync_errors
         cause_message: None,
         transient: false,
         sample_values: "[]".into(),
-        first_seen_at: occurrence.checked.first_occurred_at,
-        last_seen_at: occurrence.checked.occurred_at,
+        first_seen_at: occurrence.first_occurred_at(),
+        last_seen_at: occurrence.occurred_at,
         resolved_at: None,
         occurrence_count: 0,
         affected_record_count: 0,
@@ -122,14 +122,11 @@ pub(super) fn add_sample(row: &mut sync_errors::Model, value: Option<&str>) {
 
 pub(super) fn stored(occurrence: &Occurrence<'_>) -> StoredFailure {
     let CheckedFailure {
-        failure,
-        report_id,
-        occurred_at,
-        ..
+        failure, report_id, ..
     } = occurrence.checked;
     StoredFailure {
         report_id: report_id.clone(),
-        occurred_at: *occurred_at,
+        occurred_at: occurrence.occurred_at,
         received_at: occurrence.received_at,
         reported_by: occurrence.reported_by.to_owned(),
         direction: failure.direction,
@@ -174,8 +171,8 @@ pub(super) fn new_record(
         existing_record: None,
         rejected_value: None,
         message: String::new(),
-        first_seen_at: occurrence.checked.first_occurred_at,
-        last_seen_at: occurrence.checked.occurred_at,
+        first_seen_at: occurrence.first_occurred_at(),
+        last_seen_at: occurrence.occurred_at,
         attempt_count: occurrence.checked.attempt_count,
         cleared_at: None,
         search_text: String::new(),
@@ -187,8 +184,8 @@ pub(super) fn new_record(
 /// A record that fails again: what is known of its pair grows.
 pub(super) fn update_record(row: &mut affected_records::Model, occurrence: &Occurrence<'_>) {
     let failure = &occurrence.checked.failure;
-    row.first_seen_at = row.first_seen_at.min(occurrence.checked.first_occurred_at);
-    row.last_seen_at = occurrence.checked.occurred_at;
+    row.first_seen_at = row.first_seen_at.min(occurrence.first_occurred_at());
+    row.last_seen_at = occurrence.occurred_at;
     row.attempt_count = row
         .attempt_count
         .saturating_add(occurrence.checked.attempt_count);

@@ -1,7 +1,7 @@
 //! Takes out of an error what one of its records told, and lets it show another one.
 
-use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::FromQueryResult;
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
 use uuid::Uuid;
 
 use super::erase::Erased;
@@ -9,9 +9,10 @@ use super::ledger::{ErrorState, Occurrence};
 use super::rows::{set_latest_facts, set_search_text, stored};
 use super::{StoredFailure, check_failure, remade};
 use crate::classify::{Details, Record, System};
+use crate::kernel::clock::Micros;
 use crate::kernel::columns::columns;
+use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
-use crate::portals::Change;
 use crate::sync_errors::tables::{affected_records, sync_errors};
 
 /// What an error has of a record.
@@ -20,25 +21,36 @@ pub(super) struct Theirs<'a> {
     pub(super) rows: Vec<&'a affected_records::Model>,
     /// The error's latest failure, whoever's it is.
     pub(super) failure: Option<&'a StoredFailure>,
+    /// What its other records have.
+    pub(super) others: Option<&'a Others>,
+}
+
+/// What the other records of an error have. To be read beside those who write: an error may have very many records.
+#[derive(Default)]
+pub(super) struct Others {
+    /// Sample values of the error that one of them has now.
+    held: Vec<String>,
+    /// The one that was added last; one that still fails where there is any.
+    another: Option<affected_records::Model>,
 }
 
 /// Takes out what the record told; answers whether there was anything.
-pub(super) async fn scrub(
-    change: &Change,
+pub(super) fn scrub(
     error: &mut ErrorState,
     theirs: Theirs<'_>,
     erased: &mut Erased,
-) -> Result<bool> {
+    now: Micros,
+) -> bool {
     let is_latest = theirs
         .failure
         .is_some_and(|failure| is_of(failure, &theirs, erased));
     let is_part = is_latest || !theirs.rows.is_empty();
     let mut is_changed = scrub_details(&mut error.row, is_part, erased);
     if is_part {
-        is_changed |= scrub_samples(change, &mut error.row, erased).await?;
+        is_changed |= scrub_samples(&mut error.row, theirs.others, erased);
     }
     let Some(failure) = theirs.failure else {
-        return Ok(is_changed);
+        return is_changed;
     };
     let mut latest = failure.clone();
     if is_latest {
@@ -49,8 +61,8 @@ pub(super) async fn scrub(
             .filter_map(|record| record.name.clone());
         erased.names.extend(names);
         erased.values.extend(failure.value.clone());
-        let other = another_record(change, error.row.id, &erased.rows).await?;
-        latest = show_another(change, &mut error.row, (failure, other.as_ref()));
+        let other = theirs.others.and_then(|others| others.another.as_ref());
+        latest = show_another(&mut error.row, (failure, other), now);
     }
     let existing = erased.take_from(&mut latest.existing_record);
     let blocking = erased.take_from(&mut latest.blocking_record);
@@ -58,7 +70,7 @@ pub(super) async fn scrub(
         error.latest = Some(latest);
         is_changed = true;
     }
-    Ok(is_changed)
+    is_changed
 }
 
 /// Whether a failure is the record's: by its rows, or by its own sides where these were swept.
@@ -110,83 +122,84 @@ struct Held {
 }
 
 /// Only values stay that another record of the error has now: older ones may be anybody's.
-async fn scrub_samples(
-    change: &Change,
+fn scrub_samples(
     row: &mut sync_errors::Model,
+    others: Option<&Others>,
     erased: &mut Erased,
-) -> Result<bool> {
-    use affected_records::Column;
-    let samples: Vec<String> = serde_json::from_str(&row.sample_values).unwrap_or_default();
-    let mut select = others(change, row.id, &erased.rows);
-    select
-        .column(Column::RejectedValue)
-        .distinct()
-        .and_where(Expr::col(Column::RejectedValue).is_in(samples.iter().map(String::as_str)));
-    let mut held = Vec::new();
-    for row in change.transaction().query_all(&select).await? {
-        held.push(Held::from_query_result(&row, "")?.rejected_value);
-    }
-    let (kept, gone): (Vec<_>, Vec<_>) = samples
-        .into_iter()
-        .partition(|sample| held.contains(sample));
+) -> bool {
+    let is_held = |sample: &String| others.is_some_and(|others| others.held.contains(sample));
+    let (kept, gone): (Vec<_>, Vec<_>) = samples(row).into_iter().partition(is_held);
     if gone.is_empty() {
-        return Ok(false);
+        return false;
     }
     erased.values.extend(gone);
     row.sample_values = serde_json::to_string(&kept).unwrap_or_else(|_| "[]".into());
-    Ok(true)
+    true
 }
 
-/// The other records of an error; no column is selected yet.
-fn others(change: &Change, error_id: Uuid, erased: &[Uuid]) -> SelectStatement {
-    use affected_records::Column;
-    Query::select()
-        .from(affected_records::Entity)
-        .and_where(Expr::col(Column::HubId).eq(change.hub_id()))
-        .and_where(Expr::col(Column::ErrorId).eq(error_id))
-        .and_where(Expr::col(Column::Id).is_not_in(erased.iter().copied()))
-        .to_owned()
+fn samples(row: &sync_errors::Model) -> Vec<String> {
+    serde_json::from_str(&row.sample_values).unwrap_or_default()
 }
 
-/// Another record of the error, the one that was added last; one that still fails where there is any.
-async fn another_record(
-    change: &Change,
-    error_id: Uuid,
-    erased: &[Uuid],
-) -> Result<Option<affected_records::Model>> {
-    use affected_records::Column;
-    for is_affected in [true, false] {
-        let mut select = others(change, error_id, erased);
+impl Others {
+    /// Reads what the records of an error have, besides these.
+    pub(super) async fn look(
+        snapshot: &Snapshot,
+        error: &sync_errors::Model,
+        rows: &[Uuid],
+    ) -> Result<Self> {
+        use affected_records::Column;
+        let others = Query::select()
+            .from(affected_records::Entity)
+            .and_where(Expr::col(Column::HubId).eq(error.hub_id))
+            .and_where(Expr::col(Column::ErrorId).eq(error.id))
+            .and_where(Expr::col(Column::Id).is_not_in(rows.iter().copied()))
+            .to_owned();
+        let samples = samples(error);
+        let mut select = others.clone();
         select
-            .columns(columns::<affected_records::Entity>())
-            .order_by(Column::Id, Order::Desc)
-            .limit(1);
-        if is_affected {
-            select.and_where(Expr::col(Column::ClearedAt).is_null());
+            .column(Column::RejectedValue)
+            .distinct()
+            .and_where(Expr::col(Column::RejectedValue).is_in(samples.iter().map(String::as_str)));
+        let held: Vec<Held> = snapshot.all(&select).await?;
+        let mut another = None;
+        for is_affected in [true, false] {
+            let mut select = others.clone();
+            select
+                .columns(columns::<affected_records::Entity>())
+                .order_by(Column::Id, Order::Desc)
+                .limit(1);
+            if is_affected {
+                select.and_where(Expr::col(Column::ClearedAt).is_null());
+            }
+            if another.is_none() {
+                another = snapshot.one(&select).await?;
+            }
         }
-        if let Some(row) = change.transaction().query_one(&select).await? {
-            return Ok(Some(affected_records::Model::from_query_result(&row, "")?));
-        }
+        Ok(Self {
+            held: held.into_iter().map(|row| row.rejected_value).collect(),
+            another,
+        })
     }
-    Ok(None)
 }
 
 /// Lets an error show the failure of another record, or none of any.
 fn show_another(
-    change: &Change,
     row: &mut sync_errors::Model,
     (erased, other): (&StoredFailure, Option<&affected_records::Model>),
+    now: Micros,
 ) -> StoredFailure {
     let details: Details = serde_json::from_str(&row.details).unwrap_or(Details::Other);
     if let Some(other) = other
-        && let Ok(checked) = check_failure(remade((row, &details), other), change.now)
+        && let Ok(checked) = check_failure(remade((row, &details), other), now)
         && let Some(cause) = checked.causes.first()
     {
         let occurrence = Occurrence {
             checked: &checked,
             cause,
             reported_by: &erased.reported_by,
-            received_at: change.now,
+            occurred_at: checked.occurred_at.unwrap_or(now),
+            received_at: now,
         };
         set_latest_facts(row, cause);
         return stored(&occurrence);

@@ -17,7 +17,7 @@ use crate::portals::{Change, category_counters};
 use crate::sync_errors::tables::{
     affected_records, latest_failures, sync_error_events, sync_errors, trend_points,
 };
-use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};
+use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus, trend};
 
 /// Puts the errors with these signatures in.
 pub(super) async fn load_errors_by_signature(
@@ -140,6 +140,10 @@ pub(super) async fn write(change: &mut Change, ledger: &Ledger) -> Result<bool> 
         .filter_map(|error| latest_failure(ledger.hub_id, error))
         .collect();
     bulk::upsert::<latest_failures::Entity>(transaction, &latest).await?;
+    if change.is_set_back() {
+        trend::put_right(change).await?;
+        change.put_right();
+    }
     let open = move_counters(change, &touched).await?;
     append_events(change, &touched).await?;
     change.move_open_errors(open);
@@ -265,10 +269,9 @@ fn trend_point(
 }
 
 async fn append_events(change: &mut Change, touched: &[&ErrorState]) -> Result<()> {
-    let first = change.next_sequences(touched.len())?;
     let events: Vec<_> = touched
         .iter()
-        .zip(first..)
+        .zip(change.sequence() + 1..)
         .filter_map(|(error, sequence)| {
             Some(sync_error_events::Model {
                 hub_id: change.hub_id(),
@@ -281,5 +284,8 @@ async fn append_events(change: &mut Change, touched: &[&ErrorState]) -> Result<(
             })
         })
         .collect();
+    if let Some(last) = events.last() {
+        change.feed_grows(last.sequence, last.digest());
+    }
     bulk::insert::<sync_error_events::Entity>(change.transaction(), &events, "").await
 }

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+use sync_health::kernel::panics::Panics;
+
 static LOGS: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
 
 #[derive(Clone)]
@@ -15,6 +17,33 @@ impl std::io::Write for Capture {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// Where this process panicked.
+static PLACES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// What the servers of this process count; each of them is told of every panic.
+pub fn panics() -> Panics {
+    static PANICS: OnceLock<Panics> = OnceLock::new();
+    let watch = || {
+        let (panics, before) = (Panics::default(), std::panic::take_hook());
+        let noted = panics.clone();
+        std::panic::set_hook(Box::new(move |panic| {
+            noted.note(panic);
+            let place = panic.location().map(ToString::to_string);
+            if let Ok(mut places) = PLACES.lock() {
+                places.push(place.unwrap_or_default());
+            }
+            before(panic);
+        }));
+        panics
+    };
+    PANICS.get_or_init(watch).clone()
+}
+
+/// Takes the panics away and answers where they were: for tests that provoke some.
+pub fn take_panics() -> Vec<String> {
+    std::mem::take(&mut PLACES.lock().expect("the places"))
 }
 
 pub fn capture() {

@@ -1,8 +1,9 @@
 //! A server of its own for each test: in this process, on a free port, with a database of its own.
 //!
-//! When a test is over, [`Server::finish`] asserts what has to hold whatever happened: no unexpected ERROR line, the
-//! counters equal a recount of the rows, the feed has no gap.
+//! When a test is over, [`Server::finish`] asserts what has to hold whatever happened: no panic, no unexpected ERROR
+//! line, the counters equal a recount of the rows, the feed has no gap.
 
+pub mod copies;
 pub mod exchanges;
 pub mod invariants;
 pub mod io_faults;
@@ -62,7 +63,7 @@ macro_rules! both {
     };
 }
 pub(crate) use both;
-pub use logs::{logs, take_error_logs};
+pub use logs::{logs, take_error_logs, take_panics};
 pub use metrics::metric;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,6 +102,7 @@ impl Server {
         let auth = VerifierConfig::of_secret(SECRET.to_vec());
         let mut config = Config::new(database_url, auth);
         config.clock = Clock::Manual(clock.clone());
+        config.panics = logs::panics();
         config.database_connections = 4;
         configure(&mut config);
         let database_url = config.database_url.clone();
@@ -230,6 +232,8 @@ impl Server {
             let _ = stop.send(());
         }
         (&mut self.served).await.expect("a server that ends well");
+        let panics = take_panics();
+        assert!(panics.is_empty(), "something panicked: {panics:#?}");
     }
 
     /// Stops the server and asserts what has to hold after every test.
