@@ -15,6 +15,8 @@ mod snapshot;
 mod statements;
 mod transaction;
 
+use std::sync::atomic::AtomicBool;
+
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, QueryResult,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
@@ -96,7 +98,8 @@ impl Connections {
                 sqlite_transaction_mode: immediate,
                 ..Default::default()
             };
-            let transaction = pool.begin_with_options(options).await?;
+            let transaction = pool.begin_with_options(options).await;
+            let transaction = statements.noted(transaction)?;
             if !is_sqlite {
                 let settings = session.transaction_settings();
                 statements
@@ -201,6 +204,7 @@ impl Db {
             inner: self.write.begin().await?,
             statements: self.write.statements(),
             health: self.write.health.clone(),
+            has_written: AtomicBool::new(false),
             _place: place,
         })
     }
