@@ -76,14 +76,13 @@ impl Drop for SmallDisk {
 
 /// Writes are refused while nothing fits, go on by themselves when space is back, and nothing that was acknowledged is
 /// missing when the process is gone.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_sqlite() {
+pub async fn filled(rounds: usize) {
     let disk = SmallDisk::new();
     let mut server = disk.faults.serve(&disk.url()).await;
     let (reports, url) = (Reports::to(&[&server.url]), disk.url());
     let full = async {
         reports.more(50).await;
-        for _ in 0..2 {
+        for _ in 0..rounds {
             disk.fill();
             reports.more_refused(30).await;
             eventually("a refused change of a setting", async || {
@@ -111,4 +110,9 @@ async fn on_sqlite() {
     reports.were_heard(&heard);
     reports.were_refused_well();
     again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_sqlite() {
+    filled(2).await;
 }

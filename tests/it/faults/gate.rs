@@ -1,4 +1,4 @@
-//! What a PostgreSQL does when a portal's head is written, the last statement of most changes: waits, or refuses.
+//! What PostgreSQL does when a portal's head is written, the first statement of each change: waits, or refuses.
 
 use crate::harness::eventually;
 use crate::harness::outsider::Outsider;
@@ -62,14 +62,30 @@ pub async fn refuse(outsider: &Outsider, hub_id: i64, code: &str, times: u32) {
     install(outsider, hub_id, &action).await;
 }
 
-/// Changes are no longer refused.
-pub async fn refuse_no_more(outsider: &Outsider) {
+/// Nothing at all can be written any more, for the reason with this code.
+pub async fn refuse_all(outsider: &Outsider, code: &str) {
     outsider
-        .run("DROP TRIGGER IF EXISTS made_by_a_test ON feed_heads")
+        .run(&format!(
+            "CREATE OR REPLACE FUNCTION made_by_a_test_too() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                RAISE EXCEPTION 'made by a test' USING ERRCODE = '{code}';
+            END $$;
+            DO $$ DECLARE of_all text; BEGIN
+                FOR of_all IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+                    EXECUTE format('CREATE TRIGGER made_by_a_test_too BEFORE INSERT OR UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION made_by_a_test_too()', of_all);
+                END LOOP;
+            END $$"
+        ))
         .await;
 }
 
-/// How often a change came that was or was not refused.
+/// Changes are no longer refused.
+pub async fn refuse_no_more(outsider: &Outsider) {
+    outsider
+        .run("DROP FUNCTION IF EXISTS made_by_a_test, made_by_a_test_too CASCADE")
+        .await;
+}
+
+/// How often the portal was about to be changed, as far as that was refused or waited for.
 pub async fn count(outsider: &Outsider) -> i64 {
     outsider
         .number(

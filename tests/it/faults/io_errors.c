@@ -2,8 +2,8 @@
  * Makes a server's calls on its database's files fail, and keeps a log of what it wrote and synced.
  *
  * Loaded by LD_PRELOAD. SYNC_HEALTH_TEST_FAULTS names a file of lines "CALL SUFFIX ERROR" (write -wal EIO): while it
- * exists, such calls on files whose path ends so fail. CALL is write, read, sync or truncate; ERROR is EIO, ENOSPC, or
- * SHORT: a write stops half way, and the next one finds no space. Each call that was made to fail is a byte in the
+ * exists, such calls on files whose path ends so fail. CALL is write, read, sync, truncate, or open (for writing); ERROR is
+ * EIO, ENOSPC, EROFS, or SHORT: a write stops half way, and the next one finds no space. Each call that was made to fail is a byte in the
  * file of the same name with ".made".
  *
  * SYNC_HEALTH_TEST_WRITES names the log: see power_cut.rs, which reads it.
@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +65,8 @@ static int fault(const char *call, const char *path) {
     if (sscanf(line, "%15s %63s %15s", which, suffix, error) != 3) continue;
     if (strcmp(which, call) || !ends_with(path, suffix)) continue;
     count(faults);
-    return strcmp(error, "SHORT") == 0 ? -1 : strcmp(error, "ENOSPC") == 0 ? ENOSPC : EIO;
+    if (strcmp(error, "SHORT") == 0) return -1;
+    return strcmp(error, "ENOSPC") == 0 ? ENOSPC : strcmp(error, "EROFS") == 0 ? EROFS : EIO;
   }
   return 0;
 }
@@ -87,6 +89,33 @@ static void tell(char what, char kind, uint64_t number, const void *bytes, size_
   struct entry entry = {what, kind, {0}, number, length};
   struct iovec parts[2] = {{&entry, sizeof entry}, {(void *)bytes, length}};
   syscall(SYS_writev, log, parts, 2);
+}
+
+static int opened(const char *path, int flags, mode_t mode) {
+  int error = (flags & O_ACCMODE) == O_RDWR && file_kind(path) ? fault("open", path) : 0;
+  if (error > 0) {
+    errno = error;
+    return -1;
+  }
+  return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+static mode_t mode_of(int flags, va_list arguments) { return flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0; }
+
+int open(const char *path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  mode_t mode = mode_of(flags, arguments);
+  va_end(arguments);
+  return opened(path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  mode_t mode = mode_of(flags, arguments);
+  va_end(arguments);
+  return opened(path, flags | O_LARGEFILE, mode);
 }
 
 static ssize_t written(int fd, const void *bytes, size_t length, off64_t offset, int moves) {

@@ -3,11 +3,15 @@
 //!
 //! Those that need minutes, or a PostgreSQL that others use too, are in `chaos`.
 
-mod disk_full;
+pub mod disk_full;
+mod doors;
 mod gate;
 mod io_errors;
 mod locks;
 mod migrations;
+mod passing;
+mod pooled;
 mod power_cut;
 pub mod reports;
 mod silence;
+mod slow;

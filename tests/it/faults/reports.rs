@@ -23,6 +23,12 @@ pub fn report(name: &str) -> Value {
     json!({ "query": REPORT_FAILURES, "variables": { "input": { "failures": [failure(name, 0, json!({ "reportId": name }))] } } })
 }
 
+/// The same, without a word of when it happened.
+fn undated(name: &str) -> Value {
+    let failure = failure(name, 0, json!({ "reportId": name, "occurredAt": null }));
+    json!({ "query": REPORT_FAILURES, "variables": { "input": { "failures": [failure] } } })
+}
+
 /// Reporters, each of which sends one report until it is acknowledged, and then the next.
 pub struct Reports {
     http: reqwest::Client,
@@ -32,6 +38,7 @@ pub struct Reports {
     /// What was answered that tells no client to come back.
     wrong: Mutex<Vec<String>>,
     is_over: AtomicBool,
+    is_undated: bool,
 }
 
 impl Reports {
@@ -48,6 +55,15 @@ impl Reports {
             refused: AtomicUsize::new(0),
             wrong: Mutex::default(),
             is_over: AtomicBool::new(false),
+            is_undated: false,
+        }
+    }
+
+    /// They say nothing of when it happened.
+    pub fn undated(self) -> Self {
+        Self {
+            is_undated: true,
+            ..self
         }
     }
 
@@ -68,7 +84,10 @@ impl Reports {
                 return;
             }
             let name = format!("{reporter}-{number}");
-            let body = report(&name);
+            let body = match self.is_undated {
+                true => undated(&name),
+                false => report(&name),
+            };
             let mut attempt = reporter;
             eventually("an acknowledgment", async || {
                 attempt += 1;

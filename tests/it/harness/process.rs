@@ -22,7 +22,11 @@ impl Reply {
     /// Asks GraphQL; `None` when no whole answer came.
     pub async fn to(http: &reqwest::Client, url: &str, token: &str, body: &Value) -> Option<Self> {
         let request = http.post(format!("{url}/graphql")).bearer_auth(token);
-        let answer = request.json(body).send().await.ok()?;
+        Self::of(request.json(body).send().await.ok()?).await
+    }
+
+    /// Reads an answer; `None` when it is not whole.
+    pub async fn of(answer: reqwest::Response) -> Option<Self> {
         let retry_after = answer.headers().get("retry-after");
         let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
         let status = answer.status().as_u16();

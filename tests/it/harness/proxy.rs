@@ -17,7 +17,7 @@ pub enum Mode {
 }
 
 pub struct Proxy {
-    address: String,
+    target: Arc<watch::Sender<String>>,
     mode: Arc<watch::Sender<Mode>>,
     accepting: tokio::task::JoinHandle<()>,
 }
@@ -32,14 +32,16 @@ impl Proxy {
         let through = database_url.replace(target, &address);
         assert!(through.ends_with(database));
         let mode = Arc::new(watch::channel(Mode::Pass).0);
-        let (target, modes) = (target.to_owned(), mode.clone());
+        let target = Arc::new(watch::channel(target.to_owned()).0);
+        let (targets, modes) = (target.clone(), mode.clone());
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, target.clone(), modes.subscribe()));
+                let target = targets.borrow().clone();
+                tokio::spawn(carry(client, target, modes.subscribe()));
             }
         });
         let proxy = Self {
-            address,
+            target,
             mode,
             accepting,
         };
@@ -51,8 +53,9 @@ impl Proxy {
         self.mode.send_replace(mode);
     }
 
-    pub fn address(&self) -> &str {
-        &self.address
+    /// New connections go to another host and port.
+    pub fn lead_to(&self, address: &str) {
+        self.target.send_replace(address.to_owned());
     }
 }
 
