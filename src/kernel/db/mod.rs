@@ -15,8 +15,6 @@ mod snapshot;
 mod statements;
 mod transaction;
 
-use std::sync::atomic::AtomicBool;
-
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, QueryResult,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
@@ -204,7 +202,6 @@ impl Db {
             inner: self.write.begin().await?,
             statements: self.write.statements(),
             health: self.write.health.clone(),
-            has_written: AtomicBool::new(false),
             _place: place,
         })
     }

@@ -1,7 +1,5 @@
 //! A transaction that writes: all of it is kept, or nothing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use sea_orm::prelude::async_trait::async_trait;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
@@ -18,8 +16,6 @@ pub struct Transaction {
     pub(super) inner: DatabaseTransaction,
     pub(super) statements: Statements,
     pub(super) health: Health,
-    /// Whether there is anything to keep: a commit of nothing says nothing of the database.
-    pub(super) has_written: AtomicBool,
     pub(super) _place: Option<Place>,
 }
 
@@ -28,9 +24,7 @@ impl Transaction {
     /// less, [`crate::kernel::config::Synchronous`]).
     pub async fn commit(self) -> Result<()> {
         self.statements.run(self.inner.commit()).await?;
-        if self.has_written.load(Ordering::Relaxed) {
-            self.health.committed();
-        }
+        self.health.committed();
         Ok(())
     }
 }
@@ -42,12 +36,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let done = self.statements.run(self.inner.execute_raw(statement));
-        let done = done.await?;
-        if done.rows_affected() > 0 {
-            self.has_written.store(true, Ordering::Relaxed);
-        }
-        Ok(done)
+        self.statements.run(self.inner.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
