@@ -45,8 +45,10 @@ impl Reply {
 
     /// Why this is no answer that a client comes back after: UNAVAILABLE, and when to.
     pub fn is_not_for_later(&self) -> Option<String> {
-        let is_for_later =
-            self.code() == Some("UNAVAILABLE") && self.retry_after.is_some_and(|after| after > 0);
+        // GraphQL that was executed is 200, whatever came of it.
+        let is_for_later = self.code() == Some("UNAVAILABLE")
+            && [200, 503].contains(&self.status)
+            && self.retry_after.is_some_and(|after| after > 0);
         (!is_for_later).then(|| format!("{self:#?}"))
     }
 }
