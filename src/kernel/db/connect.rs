@@ -37,6 +37,9 @@ const WAL_PAGES: &str = "8000";
 const IDLE: Duration = Duration::from_secs(30);
 /// How long a connection may take to say that it still answers.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long PostgreSQL may take to begin a transaction, with the wait for a connection: no statement of ours runs in it
+/// yet, so nothing else would end the wait for one whose packets vanish.
+pub(super) const BEGIN_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Makes a pool of connections; tries one at once.
 pub(super) async fn pool(
@@ -61,7 +64,7 @@ pub(super) async fn pool(
     options.map_sqlx_sqlite_pool_opts(move |options| {
         let health = of_sqlite.clone();
         options.after_release(move |connection, _| {
-            let is_good = !health.has_refused_to_write();
+            let is_good = !health.is_distrusted();
             Box::pin(async move { Ok(is_good && is_out_of_transaction(connection).await?) })
         })
     });
@@ -145,7 +148,7 @@ fn still_answers<'a>(
     connection: &'a mut PgConnection,
     health: &Health,
 ) -> BoxFuture<'a, sqlx::Result<bool>> {
-    if health.has_refused_to_write() {
+    if health.is_distrusted() {
         return Box::pin(async { Ok(false) });
     }
     if !health.was_cut_off() {

@@ -1,5 +1,5 @@
-//! What is known of the connections of one pool: whether a statement was cut off of late, or refused because a connection only
-//! reads, and when a commit last went through.
+//! What is known of the connections of one pool: whether a statement was cut off of late, whether those that come back
+//! are no good, and when a commit last went through.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 /// For how long after a statement was cut off connections that come back are asked whether they answer.
 const SUSPICION: Duration = Duration::from_secs(60);
-/// For how long after a write was refused connections that come back are closed: one that was made while nothing could
-/// be written stays as it is.
-const READ_ONLY: Duration = Duration::from_secs(1);
+/// For how long connections that come back are closed.
+const DISTRUST: Duration = Duration::from_secs(1);
 
 /// Shared by all that use a pool.
 #[derive(Debug, Clone)]
@@ -20,7 +19,7 @@ struct Moments {
     start: Instant,
     /// Milliseconds since the start, plus one; 0: never.
     cut_off: AtomicU64,
-    refused_to_write: AtomicU64,
+    distrusted: AtomicU64,
     committed: AtomicU64,
 }
 
@@ -29,7 +28,7 @@ impl Health {
         Self(Arc::new(Moments {
             start: Instant::now(),
             cut_off: AtomicU64::new(0),
-            refused_to_write: AtomicU64::new(0),
+            distrusted: AtomicU64::new(0),
             committed: AtomicU64::new(0),
         }))
     }
@@ -55,14 +54,15 @@ impl Health {
         self.is_within(&self.0.cut_off, SUSPICION)
     }
 
-    /// A connection does not write.
-    pub(super) fn refused_to_write(&self) {
-        self.0.refused_to_write.store(self.now(), Ordering::Relaxed);
+    /// A connection is no good: it was made while nothing could be written, and stays so; or nobody waits any more for the
+    /// beginning of its transaction.
+    pub(super) fn distrust(&self) {
+        self.0.distrusted.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Whether one did not a moment ago.
-    pub(super) fn has_refused_to_write(&self) -> bool {
-        self.is_within(&self.0.refused_to_write, READ_ONLY)
+    /// Whether there was one a moment ago.
+    pub(super) fn is_distrusted(&self) -> bool {
+        self.is_within(&self.0.distrusted, DISTRUST)
     }
 
     /// A commit went through.

@@ -96,8 +96,11 @@ impl Connections {
                 sqlite_transaction_mode: immediate,
                 ..Default::default()
             };
-            let transaction = pool.begin_with_options(options).await;
-            let transaction = statements.noted(transaction)?;
+            let beginning = pool.begin_with_options(options);
+            let transaction = match is_sqlite {
+                true => statements.noted(beginning.await)?,
+                false => statements.begun(beginning).await?,
+            };
             if !is_sqlite {
                 let settings = session.transaction_settings();
                 statements

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use sea_orm::{DbErr, RuntimeErr};
 
+use super::connect::BEGIN_TIMEOUT;
 use super::failure::{self, Failure, SLOW};
 use super::health::Health;
 use super::session::Session;
@@ -54,9 +55,26 @@ impl Statements {
         if let Err(error) = &result
             && failure::of(error) == Failure::ReadOnly
         {
-            self.health.refused_to_write();
+            self.health.distrust();
         }
         result
+    }
+
+    /// Waits for the beginning of a transaction of PostgreSQL. Whoever gives up leaves a connection behind of which nobody
+    /// knows whether it has begun: it is closed.
+    pub(super) async fn begun<T>(
+        &self,
+        beginning: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
+        let mut beginning = std::pin::pin!(beginning);
+        tokio::select! {
+            begun = &mut beginning => self.noted(begun),
+            () = tokio::time::sleep(BEGIN_TIMEOUT) => {
+                self.health.cut_off();
+                self.health.distrust();
+                Err(failure::silent())
+            }
+        }
     }
 
     /// Runs a statement that others do not depend on.

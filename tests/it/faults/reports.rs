@@ -275,10 +275,15 @@ impl Reports {
         let (mut after, mut attempt, mut left) = (first["cursor"].clone(), 0, 5);
         while left > 0 {
             attempt += 1;
-            let mut events = match attempt % 2 {
-                0 => Events::stream(&servers, 0, &after).await,
-                _ => Events::socket(&servers, 0, &after).await,
+            let events = async {
+                match attempt % 2 {
+                    0 => Events::stream(&servers, 0, &after).await,
+                    _ => Events::socket(&servers, 0, &after).await,
+                }
             };
+            // Whatever fails, a subscription is answered before it is given up.
+            let events = tokio::time::timeout(Duration::from_secs(45), events);
+            let mut events = events.await.expect("an answer to a subscription");
             loop {
                 let next = tokio::time::timeout(Duration::from_secs(2), events.next()).await;
                 let Ok(Some(event)) = next else { break };
