@@ -113,7 +113,16 @@ fn postgres_pool(
     health: Health,
 ) -> PoolOptions<Postgres> {
     let settings = session.settings();
-    let options = options.after_release(move |connection, _| still_answers(connection, &health));
+    let lost = health.clone();
+    let options = options
+        .after_release(move |connection, _| match health.was_cut_off() {
+            true => still_answers(connection),
+            false => Box::pin(async { Ok(true) }),
+        })
+        .before_acquire(move |connection, about| match lost.may_be_lost(about.age) {
+            true => still_answers(connection),
+            false => Box::pin(async { Ok(true) }),
+        });
     if session.is_pooled {
         return options;
     }
@@ -135,14 +144,8 @@ async fn is_out_of_transaction(connection: &mut SqliteConnection) -> sqlx::Resul
 }
 
 /// sqlx asks a connection that comes back whether it answers, and waits without end: one whose packets vanish would never
-/// leave its place. Where nothing was cut off of late, the question here would only cost a round trip.
-fn still_answers<'a>(
-    connection: &'a mut PgConnection,
-    health: &Health,
-) -> BoxFuture<'a, sqlx::Result<bool>> {
-    if !health.was_cut_off() {
-        return Box::pin(async { Ok(true) });
-    }
+/// leave its place. Where nothing was cut off of late, the question would only cost a round trip.
+fn still_answers(connection: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
     Box::pin(async {
         let answered = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
         answered.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))?;

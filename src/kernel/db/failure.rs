@@ -57,6 +57,24 @@ pub(super) fn is_cancelled(error: &DbErr) -> bool {
     matches!(&**error, sqlx::Error::Database(refused) if refused.code().as_deref() == Some("57014"))
 }
 
+/// Whether the connection is gone: a statement that nothing depends on may be run on another one.
+pub(super) fn is_lost(error: &DbErr) -> bool {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    match &**error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(refused) => {
+            let code = refused.code().unwrap_or_default();
+            matches!(&*code, "57P01" | "57P02" | "57P03") || code.starts_with("08")
+        }
+        _ => false,
+    }
+}
+
 fn of_sqlx(error: &sqlx::Error) -> Failure {
     match error {
         sqlx::Error::Database(refused) => {

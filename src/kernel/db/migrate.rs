@@ -41,10 +41,7 @@ impl Db {
     /// Whether it answers, and has all that this version's migrations made; it may have more: a later version ran beside.
     pub async fn is_migrated(&self) -> Result<bool> {
         let statement = self.versions();
-        let rows = self.read.pool.query_all_raw(statement);
-        Ok(is_migrated(&applied(
-            self.read.statements().read(rows).await,
-        )?))
+        Ok(is_migrated(&applied(self.read.read(statement).await)?))
     }
 }
 

@@ -16,7 +16,7 @@ mod statements;
 mod transaction;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, QueryResult,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use tracing::Instrument;
@@ -84,7 +84,7 @@ impl Connections {
 
     /// Begins in a task of its own, which no client cuts off: sqlx does not know of a BEGIN that nobody waits for to the
     /// end, and gives the connection back to the pool with its transaction open, so that whoever is next reads what was.
-    async fn begin(&self) -> Result<DatabaseTransaction> {
+    async fn try_to_begin(&self) -> Result<Result<DatabaseTransaction, DbErr>> {
         let (pool, session, statements) =
             (self.pool.clone(), self.session.clone(), self.statements());
         let begun = async move {
@@ -105,8 +105,31 @@ impl Connections {
             }
             Ok(transaction)
         };
-        let begun = tokio::spawn(begun.in_current_span()).await;
-        begun?
+        Ok(tokio::spawn(begun.in_current_span()).await?)
+    }
+
+    /// Begins; once more where the connection turned out to be gone, as all are when PostgreSQL was started anew: the
+    /// others of its age are asked from then on before they are used.
+    async fn begin(&self) -> Result<DatabaseTransaction> {
+        match self.try_to_begin().await? {
+            Err(error) if failure::is_lost(&error) => {
+                self.health.lost();
+                Ok(self.try_to_begin().await??)
+            }
+            begun => Ok(begun?),
+        }
+    }
+
+    /// Runs a statement that reads by itself; once more, in the same way.
+    async fn read(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let statements = self.statements();
+        let rows = self.pool.query_all_raw(statement.clone());
+        match statements.read(rows).await {
+            Err(error) if failure::is_lost(&error) => {
+                statements.read(self.pool.query_all_raw(statement)).await
+            }
+            rows => rows,
+        }
     }
 }
 
@@ -180,8 +203,7 @@ impl Db {
         statement: Statement,
     ) -> Result<Vec<QueryResult>> {
         let _place = self.read.place(hub_id).await?;
-        let rows = self.read.pool.query_all_raw(statement);
-        Ok(self.read.statements().read(rows).await?)
+        Ok(self.read.read(statement).await?)
     }
 
     /// Begins to write what belongs to no one portal.

@@ -65,6 +65,9 @@ impl Statements {
             None => statement.await,
         };
         std::mem::forget(cut_off);
+        if result.as_ref().is_err_and(failure::is_lost) {
+            self.health.lost();
+        }
         match (result, self.timeout) {
             (Err(error), Some(timeout))
                 if failure::is_cancelled(&error) && started.elapsed() >= timeout =>
