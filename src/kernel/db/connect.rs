@@ -57,8 +57,13 @@ pub(super) async fn pool(
         .max_connections(connections);
     let (synchronous, is_writer) = (config.sqlite_synchronous, session.is_writer);
     options.map_sqlx_sqlite_opts(move |options| sqlite_options(options, synchronous, is_writer));
-    options.map_sqlx_sqlite_pool_opts(|options| {
-        options.after_release(|connection, _| Box::pin(is_out_of_transaction(connection)))
+    let of_sqlite = health.clone();
+    options.map_sqlx_sqlite_pool_opts(move |options| {
+        let health = of_sqlite.clone();
+        options.after_release(move |connection, _| {
+            let is_good = !health.has_refused_to_write();
+            Box::pin(async move { Ok(is_good && is_out_of_transaction(connection).await?) })
+        })
     });
     let is_pooled = session.is_pooled;
     options.map_sqlx_postgres_opts(move |options| with_statements(options, !is_pooled));
@@ -115,8 +120,9 @@ fn postgres_pool(
     let settings = session.settings();
     let lost = health.clone();
     let options = options
-        .after_release(move |connection, _| match health.was_cut_off() {
-            true => still_answers(connection),
+        .after_release(move |connection, _| match health.has_refused_to_write() {
+            true => Box::pin(async { Ok(false) }),
+            false if health.was_cut_off() => still_answers(connection),
             false => Box::pin(async { Ok(true) }),
         })
         .before_acquire(move |connection, about| match lost.may_be_lost(about.age) {

@@ -24,8 +24,22 @@ pub enum Failure {
     Fault,
 }
 
+/// How often something is tried that another transaction came between each time.
+pub const ATTEMPTS: u32 = 3;
+
 /// What stands for a statement that PostgreSQL ended because it took too long.
 pub(super) const SLOW: &str = "the statement took longer than it may";
+
+/// What stands for a lock that was waited for too long.
+const LOCKED: &str = "the lock was not free in time";
+
+/// A statement that does nothing but wait for a lock was slow because of who has it.
+pub fn of_waiting(error: DbErr) -> DbErr {
+    match of(&error) {
+        Failure::Slow => DbErr::Custom(LOCKED.into()),
+        _ => error,
+    }
+}
 
 /// What stands for a database that does not answer any more.
 pub(super) fn silent() -> DbErr {
@@ -39,6 +53,7 @@ pub fn of(error: &DbErr) -> Failure {
             Failure::Unreachable
         }
         DbErr::Custom(text) if text == SLOW => Failure::Slow,
+        DbErr::Custom(text) if text == LOCKED => Failure::Locked,
         DbErr::Conn(RuntimeErr::SqlxError(error))
         | DbErr::Query(RuntimeErr::SqlxError(error))
         | DbErr::Exec(RuntimeErr::SqlxError(error)) => of_sqlx(error),

@@ -1,5 +1,5 @@
-//! What is known of the connections of one pool: whether a statement was cut off or a connection lost of late, and when a
-//! commit last went through.
+//! What is known of the connections of one pool: whether a statement was cut off or a connection lost of late, whether one
+//! refused to write, and when something that was written was last kept.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 /// For how long after a statement was cut off connections that come back are asked whether they answer.
 const SUSPICION: Duration = Duration::from_secs(60);
+/// For how long after a write was refused connections that come back are closed: one that was made while nothing could
+/// be written stays as it is.
+const READ_ONLY: Duration = Duration::from_secs(1);
 
 /// Shared by all that use a pool.
 #[derive(Debug, Clone)]
@@ -18,6 +21,7 @@ struct Moments {
     /// Milliseconds since the start, plus one; 0: never.
     cut_off: AtomicU64,
     lost: AtomicU64,
+    refused_to_write: AtomicU64,
     committed: AtomicU64,
 }
 
@@ -27,6 +31,7 @@ impl Health {
             start: Instant::now(),
             cut_off: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            refused_to_write: AtomicU64::new(0),
             committed: AtomicU64::new(0),
         }))
     }
@@ -62,7 +67,17 @@ impl Health {
         self.is_within(&self.0.lost, SUSPICION) && self.is_within(&self.0.lost, age)
     }
 
-    /// A commit went through.
+    /// A connection does not write.
+    pub(super) fn refused_to_write(&self) {
+        self.0.refused_to_write.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether one did not a moment ago.
+    pub(super) fn has_refused_to_write(&self) -> bool {
+        self.is_within(&self.0.refused_to_write, READ_ONLY)
+    }
+
+    /// Something that was written is kept.
     pub(super) fn committed(&self) {
         self.0.committed.store(self.now(), Ordering::Relaxed);
     }

@@ -15,6 +15,8 @@ mod snapshot;
 mod statements;
 mod transaction;
 
+use std::sync::atomic::AtomicBool;
+
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
@@ -96,7 +98,8 @@ impl Connections {
                 sqlite_transaction_mode: immediate,
                 ..Default::default()
             };
-            let transaction = pool.begin_with_options(options).await?;
+            let transaction = pool.begin_with_options(options).await;
+            let transaction = statements.noted(transaction)?;
             if !is_sqlite {
                 let settings = session.transaction_settings();
                 statements
@@ -112,10 +115,7 @@ impl Connections {
     /// others of its age are asked from then on before they are used.
     async fn begin(&self) -> Result<DatabaseTransaction> {
         match self.try_to_begin().await? {
-            Err(error) if failure::is_lost(&error) => {
-                self.health.lost();
-                Ok(self.try_to_begin().await??)
-            }
+            Err(error) if failure::is_lost(&error) => Ok(self.try_to_begin().await??),
             begun => Ok(begun?),
         }
     }
@@ -223,6 +223,7 @@ impl Db {
             inner: self.write.begin().await?,
             statements: self.write.statements(),
             health: self.write.health.clone(),
+            has_written: AtomicBool::new(false),
             _place: place,
         })
     }

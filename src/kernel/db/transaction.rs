@@ -1,5 +1,7 @@
 //! A transaction that writes: all of it is kept, or nothing.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sea_orm::prelude::async_trait::async_trait;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
@@ -16,6 +18,8 @@ pub struct Transaction {
     pub(super) inner: DatabaseTransaction,
     pub(super) statements: Statements,
     pub(super) health: Health,
+    /// Whether there is anything to keep: a commit of nothing says nothing of the database.
+    pub(super) has_written: AtomicBool,
     pub(super) _place: Option<Place>,
 }
 
@@ -24,7 +28,9 @@ impl Transaction {
     /// less, [`crate::kernel::config::Synchronous`]).
     pub async fn commit(self) -> Result<()> {
         self.statements.run(self.inner.commit()).await?;
-        self.health.committed();
+        if self.has_written.load(Ordering::Relaxed) {
+            self.health.committed();
+        }
         Ok(())
     }
 }
@@ -36,7 +42,12 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.statements.run(self.inner.execute_raw(statement)).await
+        let done = self.statements.run(self.inner.execute_raw(statement));
+        let done = done.await?;
+        if done.rows_affected() > 0 {
+            self.has_written.store(true, Ordering::Relaxed);
+        }
+        Ok(done)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
