@@ -18,7 +18,7 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
 use super::health::Health;
 use super::session::Session;
-use crate::kernel::config::{Config, Synchronous};
+use crate::kernel::config::Config;
 use crate::kernel::error::Result;
 
 /// How long a request waits for a connection before it is answered UNAVAILABLE.
@@ -55,8 +55,8 @@ pub(super) async fn pool(
         .test_before_acquire_if_idle_for(IDLE)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .max_connections(connections);
-    let (synchronous, is_writer) = (config.sqlite_synchronous, session.is_writer);
-    options.map_sqlx_sqlite_opts(move |options| sqlite_options(options, synchronous, is_writer));
+    let is_writer = session.is_writer;
+    options.map_sqlx_sqlite_opts(move |options| sqlite_options(options, is_writer));
     let of_sqlite = health.clone();
     options.map_sqlx_sqlite_pool_opts(move |options| {
         let health = of_sqlite.clone();
@@ -74,11 +74,7 @@ pub(super) async fn pool(
     Ok(Database::connect(options).await?)
 }
 
-fn sqlite_options(
-    options: SqliteConnectOptions,
-    synchronous: Synchronous,
-    is_writer: bool,
-) -> SqliteConnectOptions {
+fn sqlite_options(options: SqliteConnectOptions, is_writer: bool) -> SqliteConnectOptions {
     let cache_kib = match is_writer {
         true => WRITER_CACHE_KIB,
         false => READER_CACHE_KIB,
@@ -86,10 +82,8 @@ fn sqlite_options(
     options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(match synchronous {
-            Synchronous::Full => SqliteSynchronous::Full,
-            Synchronous::Normal => SqliteSynchronous::Normal,
-        })
+        // Where more is wanted, commits wait for a sync that they share: `wal_sync`.
+        .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("mmap_size", MMAP_BYTES)
         .pragma("cache_size", cache_kib)

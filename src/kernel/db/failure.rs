@@ -41,6 +41,13 @@ pub fn of_waiting(error: DbErr) -> DbErr {
     }
 }
 
+const UNSYNCED: &str = "the log could not be synced";
+
+/// What stands for a commit that may not be on the disk.
+pub(super) fn unsynced(why: &str) -> DbErr {
+    DbErr::Custom(format!("{UNSYNCED}: {why}"))
+}
+
 /// What stands for a database that does not answer any more.
 pub(super) fn silent() -> DbErr {
     DbErr::Conn(RuntimeErr::Internal("the database does not answer".into()))
@@ -54,6 +61,7 @@ pub fn of(error: &DbErr) -> Failure {
         }
         DbErr::Custom(text) if text == SLOW => Failure::Slow,
         DbErr::Custom(text) if text == LOCKED => Failure::Locked,
+        DbErr::Custom(text) if text.starts_with(UNSYNCED) => Failure::Full,
         DbErr::Conn(RuntimeErr::SqlxError(error))
         | DbErr::Query(RuntimeErr::SqlxError(error))
         | DbErr::Exec(RuntimeErr::SqlxError(error)) => of_sqlx(error),

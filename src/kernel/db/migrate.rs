@@ -31,7 +31,12 @@ impl Db {
         } else if !is_migrated(&applied(lock.query_all_raw(self.versions()).await)?) {
             Migrator::up(&lock, None).await?;
         }
-        Ok(lock.commit().await?)
+        lock.commit().await?;
+        if let Some(wal) = &self.wal {
+            let synced = wal.sync().await;
+            synced.map_err(|error| failure::unsynced(&error.to_string()))?;
+        }
+        Ok(())
     }
 
     fn versions(&self) -> Statement {

@@ -14,6 +14,7 @@ mod share;
 mod snapshot;
 mod statements;
 mod transaction;
+mod wal_sync;
 
 use std::sync::atomic::AtomicBool;
 
@@ -23,7 +24,7 @@ use sea_orm::{
 };
 use tracing::Instrument;
 
-use crate::kernel::config::Config;
+use crate::kernel::config::{Config, Synchronous};
 use crate::kernel::database_url;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
@@ -37,6 +38,7 @@ use snapshot::Begun;
 pub use snapshot::Snapshot;
 use statements::Statements;
 pub use transaction::Transaction;
+use wal_sync::WalSync;
 
 /// The connections of one server.
 #[derive(Debug, Clone)]
@@ -46,6 +48,8 @@ pub struct Db {
     readiness: Readiness,
     /// The file of SQLite.
     file: Option<SqliteFile>,
+    /// Its log, where what is acknowledged has to be on the disk.
+    wal: Option<WalSync>,
 }
 
 /// The connections of one pool.
@@ -139,6 +143,8 @@ impl Db {
         let url = database_url::tried(&config.database_url).await?;
         let path = database_url::sqlite_path(&url);
         let before = path.clone().and_then(SqliteFile::at);
+        let is_full = config.sqlite_synchronous == Synchronous::Full;
+        let wal = path.as_deref().filter(|_| is_full).map(WalSync::of);
         let config = &Config {
             database_url: url,
             ..config.clone()
@@ -155,6 +161,7 @@ impl Db {
             read: Connections::open(config, false, is_pooled).await?,
             readiness: Readiness::default(),
             file: before.or_else(|| path.and_then(SqliteFile::at)),
+            wal,
         })
     }
 
@@ -219,13 +226,31 @@ impl Db {
     async fn begin_to_write(&self, hub_id: Option<i64>) -> Result<Transaction> {
         self.check_file()?;
         let place = self.write.place(hub_id).await?;
+        self.write_back().await?;
         Ok(Transaction {
             inner: self.write.begin().await?,
             statements: self.write.statements(),
             health: self.write.health.clone(),
             has_written: AtomicBool::new(false),
+            wal: self.wal.clone(),
             _place: place,
         })
+    }
+
+    /// Brings what SQLite's log holds into the file, where the log could not be synced; nothing is written before.
+    async fn write_back(&self) -> Result<()> {
+        let Some(wal) = self.wal.as_ref().filter(|wal| wal.has_failed()) else {
+            return Ok(());
+        };
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let checkpoint = Statement::from_string(self.backend(), sql);
+        let done = self.write.pool.query_one_raw(checkpoint).await?;
+        let is_busy = done.map_or(Ok(1), |row| row.try_get::<i64>("", "busy"))? != 0;
+        if is_busy {
+            return Err(failure::unsynced("readers are in the way").into());
+        }
+        wal.is_written_back();
+        Ok(())
     }
 
     /// The connections of both pools.

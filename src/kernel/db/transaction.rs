@@ -7,9 +7,11 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
 };
 
+use super::failure;
 use super::health::Health;
 use super::share::Place;
 use super::statements::Statements;
+use super::wal_sync::WalSync;
 use crate::kernel::error::Result;
 
 /// A transaction under way. Dropped without [`Transaction::commit`], it did not happen.
@@ -20,6 +22,8 @@ pub struct Transaction {
     pub(super) health: Health,
     /// Whether there is anything to keep: a commit of nothing says nothing of the database.
     pub(super) has_written: AtomicBool,
+    /// Has to be on the disk before a commit counts.
+    pub(super) wal: Option<WalSync>,
     pub(super) _place: Option<Place>,
 }
 
@@ -28,6 +32,13 @@ impl Transaction {
     /// less, [`crate::kernel::config::Synchronous`]).
     pub async fn commit(self) -> Result<()> {
         self.statements.run(self.inner.commit()).await?;
+        // Whoever is next may write while this one waits for the disk.
+        drop(self._place);
+        if let Some(wal) = self.wal {
+            wal.sync()
+                .await
+                .map_err(|error| failure::unsynced(&error.to_string()))?;
+        }
         if self.has_written.load(Ordering::Relaxed) {
             self.health.committed();
         }
