@@ -1,5 +1,5 @@
 //! What is known of the connections of one pool: whether a statement was cut off or a connection lost of late, whether one
-//! refused to write, and when something that was written was last kept.
+//! refused to write, and when a commit last went through.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,7 +77,7 @@ impl Health {
         self.is_within(&self.0.refused_to_write, READ_ONLY)
     }
 
-    /// Something that was written is kept.
+    /// A commit went through.
     pub(super) fn committed(&self) {
         self.0.committed.store(self.now(), Ordering::Relaxed);
     }

@@ -16,8 +16,6 @@ mod statements;
 mod transaction;
 mod wal_sync;
 
-use std::sync::atomic::AtomicBool;
-
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
@@ -231,7 +229,6 @@ impl Db {
             inner: self.write.begin().await?,
             statements: self.write.statements(),
             health: self.write.health.clone(),
-            has_written: AtomicBool::new(false),
             wal: self.wal.clone(),
             _place: place,
         })

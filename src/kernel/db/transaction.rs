@@ -1,7 +1,5 @@
 //! A transaction that writes: all of it is kept, or nothing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use sea_orm::prelude::async_trait::async_trait;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
@@ -20,8 +18,6 @@ pub struct Transaction {
     pub(super) inner: DatabaseTransaction,
     pub(super) statements: Statements,
     pub(super) health: Health,
-    /// Whether there is anything to keep: a commit of nothing says nothing of the database.
-    pub(super) has_written: AtomicBool,
     /// Has to be on the disk before a commit counts.
     pub(super) wal: Option<WalSync>,
     pub(super) _place: Option<Place>,
@@ -39,9 +35,7 @@ impl Transaction {
                 .await
                 .map_err(|error| failure::unsynced(&error.to_string()))?;
         }
-        if self.has_written.load(Ordering::Relaxed) {
-            self.health.committed();
-        }
+        self.health.committed();
         Ok(())
     }
 }
@@ -53,12 +47,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let done = self.statements.run(self.inner.execute_raw(statement));
-        let done = done.await?;
-        if done.rows_affected() > 0 {
-            self.has_written.store(true, Ordering::Relaxed);
-        }
-        Ok(done)
+        self.statements.run(self.inner.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {

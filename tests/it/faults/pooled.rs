@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::doors::Doors;
 use super::reports::{Reports, pause};
+use crate::commands::output;
 use crate::harness::outsider::Outsider;
 use crate::harness::pooler::{Mode, Pooler};
 use crate::harness::process::Process;
@@ -132,6 +133,19 @@ async fn notifications_have_their_own_way() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_notifications_it_looks() {
     others_are_heard(false).await;
+}
+
+/// Commands work through it too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands() {
+    let url = postgres::empty_database().await;
+    for mode in [Mode::Transaction, Mode::Session] {
+        let pooler = Pooler::before(&url, mode).await;
+        for command in ["migrate", "doctor"] {
+            let ran = output(&[command, "--database-url", &pooler.url]);
+            assert!(ran.status.success(), "{mode:?} {ran:?}");
+        }
+    }
 }
 
 /// The pooler is gone for a while: UNAVAILABLE and not ready, then all works again.
