@@ -59,7 +59,7 @@ macro_rules! both {
     };
 }
 pub(crate) use both;
-pub use logs::{logs, take_error_logs, take_panics};
+pub use logs::{logs, statements, take_error_logs, take_panics};
 pub use metrics::metric;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
