@@ -41,19 +41,16 @@ pub async fn fill(server: &Server) {
         .bearer_auth(token(&["1002"], "sync-health:report"))
         .body(lines)
         .send();
-    let taken: Value = sent
-        .await
-        .expect("an answer")
-        .json()
-        .await
-        .expect("JSON");
+    let taken: Value = sent.await.expect("an answer").json().await.expect("JSON");
     assert_eq!(taken["recordedCount"], 3 * MANY, "{taken:#}");
 }
 
 pub async fn report(server: &Server) {
-    server
-        .record(json!([other(0, "again"), other(0, "0"), transient(3)]))
-        .await;
+    let mut known = [other(0, "0"), other(1, "another"), transient(3)];
+    for failure in &mut known {
+        failure["occurredAt"] = minute(1).into();
+    }
+    server.record(json!(known)).await;
     server
         .succeed(json!([success("7", 2), success("8", 2)]))
         .await;
@@ -116,7 +113,7 @@ pub async fn read(server: &Server) {
 
 async fn read_portal(server: &Server) {
     let both = token(&["1001", "1002"], "sync-health:read");
-    let portals = "{ portals(search: \"1\", orderBy: { field: OPEN_ERROR_COUNT, direction: DESC }) { totalCount nodes { name categories { openErrorCount } quota { state } } } }";
+    let portals = "{ portals(search: \"1\", orderBy: { field: OPEN_ERRORS, direction: DESC }) { totalCount nodes { name categories { openErrorCount } quota { state } } } }";
     server.data(&both, portals, json!({})).await;
     let tab = "query ($hubId: ID, $since: DateTime!) { portal(hubId: $hubId) { eventCursor categories { openErrorCount } suspension { reason }
         quota { usedLast24Hours resumesAt exhaustionForecastAt history(since: $since) { usedCount } } trend(since: $since, interval: HOUR) { openErrorCount } changes { totalCount nodes { by } }
@@ -157,7 +154,7 @@ pub async fn follow(server: &Server, webhook: &str) {
         None,
     )
     .await;
-    for least in [0, 5] {
+    for least in [1, 5] {
         let settings = json!({ "enabled": true, "frequency": "IMMEDIATELY", "webhookUrls": [webhook], "minAffectedRecordCount": least });
         configure(server, settings).await;
         let name = format!("New{least}__c");
@@ -186,7 +183,10 @@ pub async fn export(server: &Server) {
         .await;
     }
     let first = server
-        .read("{ portal { syncErrors(first: 1) { nodes { id } } } }", json!({}))
+        .read(
+            "{ portal { syncErrors(first: 1) { nodes { id } } } }",
+            json!({}),
+        )
         .await;
     let error = &first["portal"]["syncErrors"]["nodes"][0]["id"];
     let create = "mutation ($input: CreateRecordViewInput!) { createRecordView(input: $input) { recordView { id } userErrors { message } } }";
@@ -203,7 +203,11 @@ pub async fn export(server: &Server) {
 
 /// What is tried again, from the request to what became of it; what servers look after by themselves.
 pub async fn resync(server: &Server) {
-    let asked = resync_matching(server, json!({ "filter": { "categories": ["PICKLISTS"] }, "recordsPerError": 1 })).await;
+    let asked = resync_matching(
+        server,
+        json!({ "filter": { "categories": ["PICKLISTS"] }, "recordsPerError": 1 }),
+    )
+    .await;
     claim(server, json!({ "limit": 3 })).await;
     server.pass(Duration::minutes(30));
     let claimed = claim(server, json!({ "limit": 20 })).await;
