@@ -110,7 +110,7 @@ pub fn refused(sql: &str, plan: &[String]) -> Vec<String> {
             let is_walk = step.ends_with("(hub_id=?)") && is_large;
             let ends = sql.contains("LIMIT") && !before.starts_with("LIST SUBQUERY");
             match words[0] {
-                "SCAN" => is_large && !step.ends_with("resync_results_unfinished"),
+                "SCAN" => is_large && !step.contains("USING INDEX resync_results_"),
                 // In the order of the index, up to a limit.
                 "SEARCH" if is_walk => (sorts || !ends) && !is_allowed,
                 "SEARCH" => step.contains("AUTOMATIC"),
