@@ -7,11 +7,16 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{DbErr, RuntimeErr, Statement};
 
 use super::failure::{self, Failure, SLOW};
 use super::health::Health;
 use super::session::Session;
+
+/// Tells whoever listens (`SYNC_HEALTH_LOG=sync_health::sql=trace`) which statement is sent, without its values.
+pub(super) fn tell(statement: &Statement) {
+    tracing::trace!(target: "sync_health::sql", sql = statement.sql);
+}
 
 /// Who runs statements, and what became of them.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use sea_orm::{
 use super::failure;
 use super::health::Health;
 use super::share::Place;
-use super::statements::Statements;
+use super::statements::{Statements, tell};
 use super::wal_sync::WalSync;
 use crate::kernel::error::Result;
 
@@ -47,6 +47,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        tell(&statement);
         self.statements.run(self.inner.execute_raw(statement)).await
     }
 
@@ -57,12 +58,14 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        tell(&statement);
         self.statements
             .run(self.inner.query_one_raw(statement))
             .await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        tell(&statement);
         self.statements
             .run(self.inner.query_all_raw(statement))
             .await
