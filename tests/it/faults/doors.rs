@@ -229,10 +229,8 @@ fn of_errors(body: &Value) -> Option<String> {
 
 /// UNAVAILABLE counts only with a word when to come back.
 fn of_reply(reply: &Reply) -> Option<String> {
-    match reply.body.get("errors") {
-        Some(_) => Some(reply.is_not_for_later().unwrap_or(UNAVAILABLE.into())),
-        None => None,
-    }
+    let told = |_| reply.is_not_for_later().unwrap_or(UNAVAILABLE.into());
+    reply.body.get("errors").map(told)
 }
 
 fn all(answered: Vec<Answered>, code: Option<&str>) {
