@@ -17,22 +17,25 @@ const READ: &str = "{ portal { syncErrors { nodes { title } } } }";
 /// Far less than all who wait for the slow portal need together, and more than a busy machine does for one.
 const LATE: Duration = Duration::from_secs(4);
 
-/// What takes half a second, once in a statement, on an idle machine.
-async fn make_slow(outsider: &Outsider, backend: Backend) {
+/// What takes about so many milliseconds, once in a statement, on an idle machine.
+async fn make_slow(outsider: &Outsider, backend: Backend, milliseconds: u32) {
     let slow = match backend {
         Backend::Sqlite => {
-            "CREATE VIEW made_slow AS WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2000000) SELECT count(*) AS n FROM numbers"
+            let most = milliseconds * 4_000;
+            format!(
+                "CREATE VIEW made_slow AS WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {most}) SELECT count(*) AS n FROM numbers"
+            )
         }
-        Backend::Postgres => {
-            "CREATE FUNCTION made_slow() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN true; END $$"
-        }
+        Backend::Postgres => format!(
+            "CREATE FUNCTION made_slow() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.001 * {milliseconds}); RETURN true; END $$"
+        ),
     };
-    outsider.run(slow).await;
+    outsider.run(&slow).await;
 }
 
 /// From now on it takes long to read the errors of portal 1001.
 async fn slow_to_read(outsider: &Outsider, backend: Backend) {
-    make_slow(outsider, backend).await;
+    make_slow(outsider, backend, 500).await;
     outsider
         .run("ALTER TABLE sync_errors RENAME TO sync_errors_themselves")
         .await;
@@ -49,7 +52,7 @@ async fn slow_to_read(outsider: &Outsider, backend: Backend) {
 
 /// From now on it takes long to change portal 1001.
 async fn slow_to_change(outsider: &Outsider, backend: Backend) {
-    make_slow(outsider, backend).await;
+    make_slow(outsider, backend, 120).await;
     let trigger = match backend {
         Backend::Sqlite => {
             "CREATE TRIGGER slows BEFORE UPDATE ON feed_heads WHEN NEW.hub_id = 1001 BEGIN SELECT n FROM made_slow; END"
