@@ -229,8 +229,8 @@ fn of_errors(body: &Value) -> Option<String> {
 
 /// UNAVAILABLE counts only with a word when to come back.
 fn of_reply(reply: &Reply) -> Option<String> {
-    let told = |_| reply.is_not_for_later().unwrap_or(UNAVAILABLE.into());
-    reply.body.get("errors").map(told)
+    reply.body.get("errors")?;
+    Some(reply.is_not_for_later().unwrap_or(UNAVAILABLE.into()))
 }
 
 fn all(answered: Vec<Answered>, code: Option<&str>) {

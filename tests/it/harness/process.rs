@@ -45,8 +45,9 @@ impl Reply {
 
     /// Why this is no answer that a client comes back after: UNAVAILABLE, and when to.
     pub fn is_not_for_later(&self) -> Option<String> {
-        let is_for_later = matches!(self.status, 200 | 503)
-            && self.code() == Some("UNAVAILABLE")
+        // GraphQL that was executed is 200, whatever came of it.
+        let is_for_later = self.code() == Some("UNAVAILABLE")
+            && [200, 503].contains(&self.status)
             && self.retry_after.is_some_and(|after| after > 0);
         (!is_for_later).then(|| format!("{self:#?}"))
     }
