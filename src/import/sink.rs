@@ -6,7 +6,7 @@ use serde_json::Value;
 use sync_health::kernel::auth::{Report, Scope};
 use sync_health::kernel::env::Env;
 use sync_health::portals;
-use sync_health::sync_errors::report::{CheckedFailure, report_failures};
+use sync_health::sync_errors::report::{CheckedFailure, report_failures_until_kept};
 
 use crate::cli::Import;
 use crate::{operator, text};
@@ -74,7 +74,7 @@ impl Sink {
             Self::Database { env, scope } => {
                 let mut failures: Vec<CheckedFailure> =
                     batch.into_iter().map(|(_, checked)| checked).collect();
-                let answers = report_failures(env, scope, &mut failures)
+                let answers = report_failures_until_kept(env, scope, &mut failures)
                     .await
                     .map_err(text)?;
                 let answers = answers.ok_or("the portal does not exist")?;

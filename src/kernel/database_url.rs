@@ -10,6 +10,7 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use sea_orm::sqlx::{self, ConnectOptions, Connection};
 
+use crate::kernel::db::postgres_options;
 use crate::kernel::error::{Error, Result};
 
 /// The forms that are taken.
@@ -133,7 +134,7 @@ fn said(error: &io::Error) -> String {
 }
 
 async fn try_postgres(url: &str) -> std::result::Result<String, String> {
-    let options = PgConnectOptions::from_str(url).map_err(|_| FORMS.to_owned())?;
+    let options = postgres_options(url).map_err(|_| FORMS.to_owned())?;
     let place = match options.get_socket() {
         Some(socket) => socket.display().to_string(),
         None => format!("{}:{}", options.get_host(), options.get_port()),

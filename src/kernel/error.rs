@@ -66,6 +66,11 @@ pub struct Answer {
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Error {
+    /// Whether it is worth while to try the same again at once: another transaction came between.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Database(error) if failure::of(error) == Failure::Conflict)
+    }
+
     /// Translates for the client; what is ours is logged with a reference and hidden.
     pub fn answer(self) -> Answer {
         let (code, status, message) = match self {

@@ -151,8 +151,9 @@ limits! {
     OPERATION_SECONDS = "operationSeconds", 30, "seconds";
     /// Seconds that PostgreSQL may take for one statement of a server.
     STATEMENT_SECONDS = "statementSeconds", 20, "seconds";
-    /// Seconds that a transaction waits for a lock of PostgreSQL.
-    LOCK_SECONDS = "lockSeconds", 10, "seconds";
+    /// Seconds that a transaction waits for a lock of PostgreSQL; where others wait too, twice as long at most: for its turn
+    /// to wait, and for the lock. Both end before a statement does.
+    LOCK_SECONDS = "lockSeconds", 8, "seconds";
     /// Seconds after which PostgreSQL ends a transaction that writes and whose server says nothing.
     IDLE_TRANSACTION_SECONDS = "idleTransactionSeconds", 5, "seconds";
     /// Part of the connections that read that requests to one portal use at once; one connection at least.

@@ -12,7 +12,7 @@ use crate::kernel::auth::{Scope, Writing};
 use crate::kernel::bulk;
 use crate::kernel::clock::{MINUTE, Micros, SECOND};
 use crate::kernel::columns::names_of;
-use crate::kernel::db::Transaction;
+use crate::kernel::db::{Transaction, failure};
 use crate::kernel::env::{DATABASE_NOW, Env};
 use crate::kernel::error::Result;
 use crate::kernel::limits;
@@ -94,7 +94,8 @@ impl Change {
             values.push(env.clock.now().into());
         }
         let statement = Statement::from_sql_and_values(env.db.backend(), sql, values);
-        let row = transaction.query_one_raw(statement).await?;
+        let row = transaction.query_one_raw(statement).await;
+        let row = row.map_err(failure::of_waiting)?;
         let locked = row.map(|row| Locked::from_query_result(&row, ""));
         Ok(locked.transpose()?)
     }

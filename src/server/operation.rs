@@ -18,6 +18,7 @@ use super::request_log::Notes;
 use super::throttle::{Exhausted, Status};
 use crate::kernel::auth::{Portals, Viewer};
 use crate::kernel::call::Call;
+use crate::kernel::db::failure::ATTEMPTS;
 use crate::kernel::error::Error;
 use crate::kernel::limits;
 
@@ -150,9 +151,6 @@ pub(super) async fn execute(
         cost: prepared.cost,
     })
 }
-
-/// How often an operation is run whose transaction another one came between.
-const ATTEMPTS: u32 = 3;
 
 /// Runs an operation, and again where another transaction came between; answers how many statements it took.
 async fn run_to_the_end(

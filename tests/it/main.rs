@@ -15,6 +15,7 @@ mod documents;
 mod encodings;
 mod engines;
 mod exports;
+mod faults;
 mod feed;
 mod forgotten;
 mod grouping;

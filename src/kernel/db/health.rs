@@ -1,4 +1,5 @@
-//! What is known of the connections of one pool: whether a statement was cut off of late, and when a commit last went through.
+//! What is known of the connections of one pool: whether a statement was cut off or a connection lost of late, whether one
+//! refused to write, and when a commit last went through.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,6 +7,9 @@ use std::time::{Duration, Instant};
 
 /// For how long after a statement was cut off connections that come back are asked whether they answer.
 const SUSPICION: Duration = Duration::from_secs(60);
+/// For how long after a write was refused connections that come back are closed: one that was made while nothing could
+/// be written stays as it is.
+const READ_ONLY: Duration = Duration::from_secs(1);
 
 /// Shared by all that use a pool.
 #[derive(Debug, Clone)]
@@ -16,6 +20,8 @@ struct Moments {
     start: Instant,
     /// Milliseconds since the start, plus one; 0: never.
     cut_off: AtomicU64,
+    lost: AtomicU64,
+    refused_to_write: AtomicU64,
     committed: AtomicU64,
 }
 
@@ -24,6 +30,8 @@ impl Health {
         Self(Arc::new(Moments {
             start: Instant::now(),
             cut_off: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            refused_to_write: AtomicU64::new(0),
             committed: AtomicU64::new(0),
         }))
     }
@@ -47,6 +55,26 @@ impl Health {
     /// Whether that happened of late.
     pub(super) fn was_cut_off(&self) -> bool {
         self.is_within(&self.0.cut_off, SUSPICION)
+    }
+
+    /// A connection turned out to be gone.
+    pub(super) fn lost(&self) {
+        self.0.lost.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether one of this age may have gone at the same moment.
+    pub(super) fn may_be_lost(&self, age: Duration) -> bool {
+        self.is_within(&self.0.lost, SUSPICION) && self.is_within(&self.0.lost, age)
+    }
+
+    /// A connection does not write.
+    pub(super) fn refused_to_write(&self) {
+        self.0.refused_to_write.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether one did not a moment ago.
+    pub(super) fn has_refused_to_write(&self) -> bool {
+        self.is_within(&self.0.refused_to_write, READ_ONLY)
     }
 
     /// A commit went through.

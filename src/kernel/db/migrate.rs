@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement};
 
 use super::Db;
 use super::failure::{self, Failure};
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 
 /// Key of the advisory lock under which PostgreSQL is migrated; any number that no other program uses.
 const MIGRATION_LOCK: i64 = 0x53_59_4e_43_48_4c_54_48;
@@ -26,12 +26,23 @@ impl Db {
             let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
             lock.query_one_raw(statement).await?;
             if !self.is_migrated().await? {
-                Migrator::up(&self.write.pool, None).await?;
+                // Behind a pooler only our own transactions are safe from other sessions' prepared statements.
+                match self.write.session.is_pooled {
+                    true => Migrator::up(&lock, None).await?,
+                    false => Migrator::up(&self.write.pool, None).await?,
+                }
             }
-        } else if !is_migrated(&applied(lock.query_all_raw(self.versions()).await)?) {
+        } else if !is_migrated(&applied(of_rows(
+            lock.query_all_raw(self.versions()).await,
+        ))?) {
             Migrator::up(&lock, None).await?;
         }
-        Ok(lock.commit().await?)
+        lock.commit().await?;
+        if let Some(wal) = &self.wal {
+            let synced = wal.sync().await;
+            synced.map_err(|error| failure::unsynced(&error.to_string()))?;
+        }
+        Ok(())
     }
 
     fn versions(&self) -> Statement {
@@ -40,22 +51,30 @@ impl Db {
 
     /// Whether it answers, and has all that this version's migrations made; it may have more: a later version ran beside.
     pub async fn is_migrated(&self) -> Result<bool> {
-        let statement = self.versions();
-        let rows = self.read.pool.query_all_raw(statement);
-        Ok(is_migrated(&applied(
-            self.read.statements().read(rows).await,
-        )?))
+        let rows = self.moving().all_raw(self.versions()).await;
+        Ok(is_migrated(&applied(rows)?))
     }
 }
 
+/// A migration that was made.
+#[derive(FromQueryResult)]
+struct Applied {
+    version: String,
+}
+
+fn of_rows(rows: Result<Vec<QueryResult>, DbErr>) -> Result<Vec<Applied>> {
+    let rows = rows?;
+    let rows = rows.iter().map(|row| Applied::from_query_result(row, ""));
+    Ok(rows.collect::<Result<_, DbErr>>()?)
+}
+
 /// The names of the migrations that were made; none where there is no table of them.
-fn applied(rows: Result<Vec<QueryResult>, DbErr>) -> Result<HashSet<String>> {
+fn applied(rows: Result<Vec<Applied>>) -> Result<HashSet<String>> {
     let rows = match rows {
-        Err(error) if failure::of(&error) == Failure::Unmigrated => return Ok(HashSet::new()),
+        Err(Error::Database(error)) if failure::of(&error) == Failure::Unmigrated => Vec::new(),
         rows => rows?,
     };
-    let version = |row: &QueryResult| row.try_get::<String>("", "version");
-    Ok(rows.iter().map(version).collect::<Result<_, DbErr>>()?)
+    Ok(rows.into_iter().map(|row| row.version).collect())
 }
 
 fn is_migrated(applied: &HashSet<String>) -> bool {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sea_orm::{DbErr, RuntimeErr, Statement};
 
-use super::failure::{self, SLOW};
+use super::failure::{self, Failure, SLOW};
 use super::health::Health;
 use super::session::Session;
 
@@ -54,6 +54,16 @@ impl Statements {
         result
     }
 
+    /// Remembers of an error what matters for connections to come.
+    pub(super) fn noted<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
+        match &result {
+            Err(error) if failure::is_lost(error) => self.health.lost(),
+            Err(error) if failure::of(error) == Failure::ReadOnly => self.health.refused_to_write(),
+            _ => {}
+        }
+        result
+    }
+
     /// Runs a statement that others do not depend on.
     pub(super) async fn read<T>(
         &self,
@@ -70,6 +80,7 @@ impl Statements {
             None => statement.await,
         };
         std::mem::forget(cut_off);
+        let result = self.noted(result);
         match (result, self.timeout) {
             (Err(error), Some(timeout))
                 if failure::is_cancelled(&error) && started.elapsed() >= timeout =>

@@ -110,6 +110,8 @@ impl ResyncClaimMutations {
         if scopes.is_empty() && input.hub_id.is_some() {
             return refused(UserError::unknown_portal());
         }
+        // Each claim reads by a connection of its own: nobody waits for a second one with a first in hand.
+        call.snapshot.renew().await;
         let mut retry_at: Option<Micros> = None;
         for scope in &scopes {
             let claim = match claim::claim(&call.env, scope, &order).await? {

@@ -63,7 +63,7 @@ pub(super) async fn claim(
     scope: &Scope<Report>,
     order: &Order,
 ) -> Result<Option<Result<Claim, UserError>>> {
-    let snapshot = env.db.snapshot();
+    let snapshot = env.db.snapshot().of_portal(scope.hub_id());
     let portal = find_in(&snapshot, scope).await?;
     let state = portal.map(|row| row.portal.sync_state);
     if !claimable::may_be(&snapshot, scope.hub_id(), env.clock.now()).await? {

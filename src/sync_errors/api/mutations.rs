@@ -165,6 +165,8 @@ impl ReportMutations {
                 }
             }
         }
+        // They are read for by a connection of their own: nobody waits for a second one with a first in hand.
+        call.snapshot.renew().await;
         let Some(answer) = report::report_successes(&call.env, &scope, &checked).await? else {
             return refused(vec![UserError::unknown_portal()]);
         };

@@ -139,7 +139,7 @@ fn expected(
 impl Export {
     /// Begins an export. `None` when the portal or the view does not exist.
     pub async fn begin(env: &Env, scope: Scope<Read>, order: Order) -> Result<Option<Self>> {
-        let snapshot = env.db.snapshot();
+        let snapshot = env.db.snapshot().of_portal(scope.hub_id());
         let Some(portal) = portals::find_in(&snapshot, &scope).await? else {
             return Ok(None);
         };

@@ -122,7 +122,7 @@ impl Pages {
 
     /// Reads the next errors with their first records; answers whether there were any.
     async fn read_errors(&mut self) -> Result<bool> {
-        let snapshot = self.db.snapshot();
+        let snapshot = self.db.snapshot().of_portal(self.scope.hub_id());
         self.check_portal(&snapshot).await?;
         let wanted = (self.after, ERRORS);
         let errors = list::in_order(&snapshot, self.errors.clone(), wanted).await?;
@@ -173,7 +173,7 @@ impl Pages {
     }
 
     async fn read_on(&self, open: &mut Open, last: Option<Uuid>) -> Result<()> {
-        let snapshot = self.db.snapshot();
+        let snapshot = self.db.snapshot().of_portal(self.scope.hub_id());
         self.check_portal(&snapshot).await?;
         let of = (open.error.row.id, None);
         open.ready = records::of(&snapshot, &self.scope, of, (last, RECORDS)).await?;

@@ -152,7 +152,8 @@ impl Events {
 
     /// What the tail does not hold any more, up to where it begins.
     async fn read(&mut self, start: Position) -> Result<()> {
-        let (snapshot, scope) = (self.call.env.db.snapshot(), &self.portal.scope);
+        let scope = &self.portal.scope;
+        let snapshot = self.call.env.db.snapshot().of_portal(scope.hub_id());
         let heads = portals::heads(&snapshot, std::slice::from_ref(scope)).await?;
         let head = heads.get(&scope.hub_id());
         let head = head.filter(|head| head.spans(&self.cursor));

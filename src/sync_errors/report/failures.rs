@@ -12,6 +12,7 @@ use crate::classify::{SyncErrorType, System};
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::bulk;
 use crate::kernel::clock::{DAY, MINUTE, Micros};
+use crate::kernel::db::failure::ATTEMPTS;
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
@@ -90,6 +91,21 @@ pub async fn report_failures(
         error: error.map(|place| ledger.errors[place].row.clone()),
     };
     Ok(Some(places.iter().map(answer).collect()))
+}
+
+/// The same, again where another transaction came between: for whom no request is tried again as a whole.
+pub async fn report_failures_until_kept(
+    env: &Env,
+    scope: &Scope<Report>,
+    failures: &mut [CheckedFailure],
+) -> Result<Option<Vec<FailureAnswer>>> {
+    for _ in 1..ATTEMPTS {
+        match report_failures(env, scope, failures).await {
+            Err(error) if error.is_conflict() => {}
+            answers => return answers,
+        }
+    }
+    report_failures(env, scope, failures).await
 }
 
 /// Failures that are older say nothing of whether the portal syncs now: they come from a backlog or an import, and

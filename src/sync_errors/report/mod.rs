@@ -29,7 +29,7 @@ use crate::kernel::keys::key_of;
 
 pub use check::{check_attempt, check_failure, check_success};
 pub use erase::{Erased, Part, RecordKey, erase, forget_mentions};
-pub use failures::{FailureAnswer, report_failures};
+pub use failures::{FailureAnswer, report_failures, report_failures_until_kept};
 pub use known::{Known, Mention};
 pub(super) use remade::{related, remade, side};
 pub use successes::{SuccessAnswer, report_successes};

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use super::input::SyncFailureInput;
-use super::{CheckedFailure, check_failure, report_failures};
+use super::{CheckedFailure, check_failure, report_failures_until_kept};
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
@@ -207,7 +207,7 @@ async fn commit(
     scope: &Scope<Report>,
     mut batch: Vec<CheckedFailure>,
 ) -> Result<(u64, u64)> {
-    let answers = report_failures(env, scope, &mut batch).await?;
+    let answers = report_failures_until_kept(env, scope, &mut batch).await?;
     let answers = answers.ok_or_else(|| {
         Error::NotFound(
             "No portal with this Hub ID exists in the portals that the token names.".into(),

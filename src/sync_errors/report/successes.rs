@@ -33,7 +33,7 @@ pub async fn report_successes(
     scope: &Scope<Report>,
     successes: &[CheckedSuccess],
 ) -> Result<Option<SuccessAnswer>> {
-    let snapshot = env.db.snapshot();
+    let snapshot = env.db.snapshot().of_portal(scope.hub_id());
     let portal = portals::find_in(&snapshot, scope).await?;
     let is_suspended = portal
         .as_ref()

@@ -1,6 +1,7 @@
 //! Nothing is lost: server processes are killed at random under mixed load, with requests in flight, and PostgreSQL is
 //! restarted as after a crash. `tests/chaos` runs it in full, `tests/run` in a shorter form.
 
+mod faults;
 mod load;
 
 use std::process::Command;

@@ -6,12 +6,18 @@
 pub mod copies;
 pub mod exchanges;
 pub mod invariants;
+pub mod io_faults;
 pub mod live;
 mod logs;
 pub mod mails;
 pub mod metrics;
+pub mod outsider;
+pub mod pooler;
 pub mod postgres;
+pub mod process;
+pub mod proxy;
 pub mod remote;
+pub mod stand_by;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,7 +32,7 @@ use sync_health::kernel::tls;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-const SECRET: &[u8] = b"a secret of the tests, 32 bytes or more";
+pub const SECRET: &[u8] = b"a secret of the tests, 32 bytes or more";
 /// Minute 0 of [`minute`]; the manual clock starts an hour later, so that what tests report lies in the past.
 pub const START: &str = "2026-03-02T10:00:00Z";
 
@@ -61,6 +67,7 @@ macro_rules! both {
 pub(crate) use both;
 pub use logs::{logs, statements, take_error_logs, take_panics};
 pub use metrics::metric;
+use pooler::Pooler;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Backend {
@@ -76,6 +83,7 @@ pub struct Server {
     stop: Option<oneshot::Sender<()>>,
     served: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
+    _pooler: Option<Pooler>,
 }
 
 impl Server {
@@ -100,8 +108,19 @@ impl Server {
         config.clock = Clock::Manual(clock.clone());
         config.panics = logs::panics();
         config.database_connections = 4;
+        let mut pooler = None;
+        if let Some(mode) = Pooler::wanted().filter(|_| backend == Backend::Postgres) {
+            let before = Pooler::before(&config.database_url, mode).await;
+            let direct = std::mem::replace(&mut config.database_url, before.url.clone());
+            config.database_listen_url = Some(direct);
+            pooler = Some(before);
+        }
         configure(&mut config);
-        let database_url = config.database_url.clone();
+        // For others on the same database, directly.
+        let database_url = match (&pooler, &config.database_listen_url) {
+            (Some(_), Some(direct)) => direct.clone(),
+            _ => config.database_url.clone(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
         let (stop, stopped) = oneshot::channel::<()>();
@@ -121,6 +140,7 @@ impl Server {
             stop: Some(stop),
             served,
             _folder: folder,
+            _pooler: pooler,
         }
     }
 
@@ -215,6 +235,12 @@ impl Server {
     /// Stops the server.
     pub async fn stop(mut self) {
         self.end().await;
+    }
+
+    /// Stops the server and answers its database, with the folder that it may be in.
+    pub async fn stop_and_keep(mut self) -> (String, tempfile::TempDir) {
+        self.end().await;
+        (self.database_url, self._folder)
     }
 
     async fn end(&mut self) {

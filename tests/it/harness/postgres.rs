@@ -54,6 +54,18 @@ pub async fn new_database() -> String {
     format!("{base}/{name}")
 }
 
+/// A new database without tables.
+pub async fn empty_database() -> String {
+    let base = std::env::var("SYNC_HEALTH_TEST_POSTGRES").expect("a PostgreSQL");
+    let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+    let admin = Database::connect(format!("{base}/postgres"))
+        .await
+        .expect("PostgreSQL");
+    run(&admin, &format!("CREATE DATABASE {name}")).await;
+    admin.close().await.expect("a closed connection");
+    format!("{base}/{name}")
+}
+
 async fn run<C: ConnectionTrait>(db: &C, sql: &str) {
     db.execute_unprepared(sql)
         .await

@@ -32,6 +32,14 @@ impl Remote {
         }
     }
 
+    /// Servers that were started elsewhere.
+    pub fn of(addresses: Vec<String>, database_url: String) -> Self {
+        Self {
+            addresses,
+            ..Self::new(database_url, 0)
+        }
+    }
+
     /// Starts one.
     pub async fn start(&self, at: usize) -> Running {
         serve_at(&self.addresses[at], &self.database_url, &[]).await
