@@ -43,10 +43,10 @@ struct Key {
     id: Uuid,
 }
 
-/// Transient errors that are due, of portals whose engines claim.
-const DUE: &str = "FROM resync_batches AS b JOIN sync_errors AS e ON e.hub_id = b.hub_id AND e.transient AND e.status = 0 \
-    AND e.opened_at <= {opened} LEFT JOIN resync_results AS r ON r.hub_id = b.hub_id AND r.batch_id = b.id AND r.error_id = e.id \
-    WHERE b.id = {nil} AND b.waiting_count < 100 AND NOT EXISTS (SELECT 1 FROM resync_results AS o WHERE o.hub_id = e.hub_id \
+/// Transient errors that are due, of portals whose engines claim: SQLite (CROSS) begins with these.
+const DUE: &str = "FROM resync_batches AS b CROSS JOIN sync_errors AS e \
+    LEFT JOIN resync_results AS r ON r.hub_id = b.hub_id AND r.batch_id = b.id AND r.error_id = e.id \
+    WHERE e.hub_id = b.hub_id AND e.transient AND e.status = 0 AND e.opened_at <= {opened} AND b.id = {nil} AND b.waiting_count < 100 AND NOT EXISTS (SELECT 1 FROM resync_results AS o WHERE o.hub_id = e.hub_id \
     AND o.error_id = e.id AND o.finished_at IS NULL) \
     AND (r.error_id IS NULL OR r.next_at <= {now} OR r.finished_at <= e.opened_at)";
 

@@ -75,7 +75,10 @@ pub async fn connection(
     };
     let total = match wants_total(&look) {
         true if matches_nothing => TotalCount::exact(0),
-        true => total(call, portal, &list).await?,
+        true => match page.whole(rows.len()) {
+            Some(total) => total,
+            None => total(call, portal, &list).await?,
+        },
         false => TotalCount::exact(0),
     };
     let nodes = rows

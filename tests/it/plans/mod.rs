@@ -6,11 +6,25 @@ mod requests;
 
 use explain::{Database, refused};
 
-use crate::harness::{Backend, Server, statements};
+use chrono::Duration;
+
+use crate::harness::{Backend, Server, eventually, statements};
 use crate::push::Receiver;
 
-/// What SQLite knows of a database's contents.
-const KNOWN: [(&str, &[&str]); 2] = [("nothing", &[]), ("all", &["ANALYZE"])];
+/// What SQLite knows of a database's contents: servers let it learn of large tables.
+const KNOWN: [(&str, &[&str]); 3] = [
+    ("nothing", &[]),
+    (
+        "what is large",
+        &[
+            "ANALYZE sync_errors",
+            "ANALYZE latest_failures",
+            "ANALYZE affected_records",
+            "ANALYZE sync_error_events",
+        ],
+    ),
+    ("all", &["ANALYZE"]),
+];
 
 /// One portal has many errors with few records, another few errors with very many.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,5 +55,19 @@ async fn of_all_that_is_hot() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    server.finish().await;
+}
+
+/// Of a table that is small SQLite learns nothing: it would read all of it, also when it has grown.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_tables_are_known() {
+    let server = Server::start(Backend::Sqlite).await;
+    requests::report_records(&server, "1001", (1, 10_001)).await;
+    server.pass(Duration::minutes(61));
+    let known = eventually("statistics", async || {
+        let known = explain::known_tables(&server).await;
+        (!known.is_empty()).then_some(known)
+    });
+    assert_eq!(known.await, ["affected_records"]);
     server.finish().await;
 }

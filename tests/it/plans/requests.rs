@@ -32,17 +32,23 @@ pub async fn fill(server: &Server) {
     server
         .record((0..20).map(transient).collect::<Value>())
         .await;
-    let lines: String = (0..3 * MANY)
-        .map(|number| other(number % 3, &number.to_string()).to_string() + "\n")
+    report_records(server, "1002", (3, 3 * MANY)).await;
+}
+
+/// Reports records to a portal, spread over errors.
+pub async fn report_records(server: &Server, portal: &str, (errors, records): (i64, i64)) {
+    let lines: String = (0..records)
+        .map(|number| other(number % errors, &number.to_string()).to_string() + "\n")
         .collect();
     let sent = server
         .http
-        .post(format!("{}/v1/sync-failures?hubId=1002", server.url))
-        .bearer_auth(token(&["1002"], "sync-health:report"))
+        .post(format!("{}/v1/sync-failures?hubId={portal}", server.url))
+        .bearer_auth(token(&[portal], "sync-health:report"))
         .body(lines)
         .send();
-    let taken: Value = sent.await.expect("an answer").json().await.expect("JSON");
-    assert_eq!(taken["recordedCount"], 3 * MANY, "{taken:#}");
+    let taken = sent.await.expect("an answer").json().await;
+    let taken: Value = taken.expect("JSON");
+    assert_eq!(taken["recordedCount"], records, "{taken:#}");
 }
 
 pub async fn report(server: &Server) {
