@@ -50,6 +50,34 @@ async fn main() {
         let url = format!("sqlite://{}", folder.path().join("bench.db").display());
         tell("SQLite", portals, &ingest(&url, portals).await, "");
     }
+    println!(
+        "\n| SQLite, one failure a request | clients | requests/s | a request takes, ms |\n|---|---|---|---|"
+    );
+    for synchronous in ["full", "normal"] {
+        for clients in [1, 8, 32] {
+            one_by_one(synchronous, clients).await;
+        }
+    }
+}
+
+/// Many small commits, each acknowledged by itself: what it costs that each is on the disk.
+async fn one_by_one(synchronous: &str, clients: u32) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("bench.db").display());
+    let server = Server::start_with(&url, &["--sqlite-synchronous", synchronous]).await;
+    let start = Utc::now() - Duration::hours(40);
+    let each = tiny::or(2_000, 32) / clients;
+    let began = Instant::now();
+    let reporting = (1..=clients).map(async |portal| {
+        for n in 0..each {
+            report(&server, portal, line(n % OLD_CAUSES, n, 0, start)).await;
+        }
+    });
+    futures_util::future::join_all(reporting).await;
+    let seconds = began.elapsed().as_secs_f64();
+    let rate = f64::from(each * clients) / seconds;
+    let took = seconds * 1_000.0 / f64::from(each);
+    println!("| synchronous = {synchronous} | {clients} | {rate:.0} | {took:.1} |");
 }
 
 /// What taking the failures took.
