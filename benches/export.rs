@@ -12,6 +12,8 @@ mod report;
 mod server;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/tiny.rs"]
+mod tiny;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +26,7 @@ use server::{Server, sign};
 
 /// Errors, each with so many records.
 const SIZES: [(u32, u32); 3] = [(100, 100), (100, 10_000), (100_000, 10)];
+const TINY: [(u32, u32); 3] = [(5, 5), (5, 30), (60, 2)];
 const EXPORT: &str =
     "mutation ($input: ExportSyncErrorsInput!) { exportSyncErrors(input: $input) { downloadUrl } }";
 
@@ -32,7 +35,7 @@ async fn main() {
     println!(
         "| database | rows | errors | file | seconds | rows/s | server CPU, µs a row | file, MB | memory of its own before, MB | at most, MB | resident at most, MB |\n|---|---|---|---|---|---|---|---|---|---|---|"
     );
-    for (errors, records) in SIZES {
+    for (errors, records) in tiny::or(SIZES, TINY) {
         let name = format!("export_{errors}_{records}");
         on_each_database(&name, async |database, url| {
             measure(database, url, (errors, records)).await;

@@ -13,6 +13,8 @@ mod report;
 mod server;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/tiny.rs"]
+mod tiny;
 
 use std::time::Instant;
 
@@ -27,25 +29,55 @@ use server::{Server, sign};
 
 /// Causes that each portal has before the measurement.
 const OLD_CAUSES: u32 = 200;
-/// What is measured: one new cause in a hundred failures, half of them of new records.
-const MEASURED: u32 = 400_000;
+/// How many failures are measured: one new cause in a hundred, half of them of new records.
+fn measured_failures() -> u32 {
+    tiny::or(400_000, 800)
+}
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     println!(
         "| database | portals | failures | seconds | failures/s | server CPU, µs a failure | memory, MB | plain COPY of the same rows, s |\n|---|---|---|---|---|---|---|---|"
     );
-    for portals in [20, 1] {
+    for portals in [tiny::or(20, 2), 1] {
         let url = new_postgres_database(&format!("ingest_{portals}")).await;
         let taken = ingest(&url, portals).await;
         let copied = copy(&url).await;
         tell("PostgreSQL", portals, &taken, &format!("{copied:.1}"));
     }
-    for portals in [20, 1] {
+    for portals in [tiny::or(20, 2), 1] {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite://{}", folder.path().join("bench.db").display());
         tell("SQLite", portals, &ingest(&url, portals).await, "");
     }
+    println!(
+        "\n| SQLite, one failure a request | clients | requests/s | a request takes, ms |\n|---|---|---|---|"
+    );
+    for synchronous in ["full", "normal"] {
+        for clients in [1, 8, 32] {
+            one_by_one(synchronous, clients).await;
+        }
+    }
+}
+
+/// Many small commits, each acknowledged by itself: what it costs that each is on the disk.
+async fn one_by_one(synchronous: &str, clients: u32) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("bench.db").display());
+    let server = Server::start_with(&url, &["--sqlite-synchronous", synchronous]).await;
+    let start = Utc::now() - Duration::hours(40);
+    let each = tiny::or(2_000, 32) / clients;
+    let began = Instant::now();
+    let reporting = (1..=clients).map(async |portal| {
+        for n in 0..each {
+            report(&server, portal, line(n % OLD_CAUSES, n, 0, start)).await;
+        }
+    });
+    futures_util::future::join_all(reporting).await;
+    let seconds = began.elapsed().as_secs_f64();
+    let rate = f64::from(each * clients) / seconds;
+    let took = seconds * 1_000.0 / f64::from(each);
+    println!("| synchronous = {synchronous} | {clients} | {rate:.0} | {took:.1} |");
 }
 
 /// What taking the failures took.
@@ -57,10 +89,11 @@ struct Taken {
 
 fn tell(database: &str, portals: u32, taken: &Taken, copied: &str) {
     let (seconds, memory) = (taken.seconds, taken.memory_mb);
-    let rate = f64::from(MEASURED) / seconds;
-    let cpu = taken.cpu_micros / f64::from(MEASURED);
+    let count = measured_failures();
+    let rate = f64::from(count) / seconds;
+    let cpu = taken.cpu_micros / f64::from(count);
     println!(
-        "| {database} | {portals} | {MEASURED} | {seconds:.1} | {rate:.0} | {cpu:.0} | {memory:.0} | {copied} |"
+        "| {database} | {portals} | {count} | {seconds:.1} | {rate:.0} | {cpu:.0} | {memory:.0} | {copied} |"
     );
 }
 
@@ -68,7 +101,7 @@ fn tell(database: &str, portals: u32, taken: &Taken, copied: &str) {
 async fn ingest(url: &str, portals: u32) -> Taken {
     let server = Server::start(url).await;
     let start = Utc::now() - Duration::hours(40);
-    let each = MEASURED / portals;
+    let each = measured_failures() / portals;
     let first: Vec<String> = (0..portals).map(|_| before(each, start)).collect();
     send(&server, first).await;
     let bodies: Vec<String> = (0..portals).map(|_| measured(each, start)).collect();

@@ -12,6 +12,8 @@ mod report;
 mod server;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/tiny.rs"]
+mod tiny;
 
 use std::time::{Duration, Instant};
 
@@ -22,8 +24,8 @@ use server::{Server, sign};
 
 /// Records in one error, and errors with one record each.
 const SIZES: [(u32, u32); 3] = [(1, 1_000), (1, 1_000_000), (20_000, 1)];
+const TINY: [(u32, u32); 3] = [(1, 200), (1, 300), (200, 1)];
 const CLAIMED: u32 = 100;
-const ROUNDS: u32 = 8;
 const REQUEST: &str = "mutation ($input: ResyncMatchingSyncErrorsInput!) { resyncMatchingSyncErrors(input: $input) { batch { id recordCount } userErrors { message } } }";
 const CANCEL: &str = "mutation ($input: CancelResyncBatchInput!) { cancelResyncBatch(input: $input) { userErrors { message } } }";
 const CLAIM: &str = "mutation ($input: ClaimResyncItemsInput!) { claimResyncItems(input: $input) { items { id hubspotRecord { recordId } } reservation { id } userErrors { message } } }";
@@ -34,7 +36,7 @@ async fn main() {
     println!(
         "| database | errors | records of each | request, ms | claim 100, ms | answer 100, ms | server CPU of claim and answer, ms | memory, MB |\n|---|---|---|---|---|---|---|---|"
     );
-    for (errors, records) in SIZES {
+    for (errors, records) in tiny::or(SIZES, TINY) {
         let name = format!("resync_{errors}_{records}");
         on_each_database(&name, async |database, url| {
             measure(database, url, (errors, records)).await;
@@ -47,8 +49,9 @@ async fn measure(database: &str, url: &str, (errors, records): (u32, u32)) {
     let server = Server::start(url).await;
     fill(&server, errors, records).await;
     let all = json!({ "filter": {} });
+    let rounds: u32 = tiny::or(8, 2);
     let mut requests = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let (time, asked) = ask(&server, "sync-health:manage", REQUEST, all.clone()).await;
         let batch = &asked["resyncMatchingSyncErrors"]["batch"];
         assert_eq!(batch["recordCount"], errors * records);
@@ -59,7 +62,7 @@ async fn measure(database: &str, url: &str, (errors, records): (u32, u32)) {
     ask(&server, "sync-health:manage", REQUEST, all).await;
     let (mut claims, mut answers) = (Vec::new(), Vec::new());
     let cpu = cpu_micros(server.pid());
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let (time, claimed) = ask(
             &server,
             "sync-health:report",
@@ -84,7 +87,7 @@ async fn measure(database: &str, url: &str, (errors, records): (u32, u32)) {
         answers.push(time);
     }
     let [request, claim, answer] = [requests, claims, answers].map(median);
-    let cpu = (cpu_micros(server.pid()) - cpu) / 1_000.0 / f64::from(ROUNDS);
+    let cpu = (cpu_micros(server.pid()) - cpu) / 1_000.0 / f64::from(rounds);
     let memory = resident_mb(server.pid());
     println!(
         "| {database} | {errors} | {records} | {request:.1} | {claim:.1} | {answer:.1} | {cpu:.1} | {memory:.0} |"

@@ -134,7 +134,7 @@ const PORTAL: &str = "SELECT portals.*, feed_heads.epoch, feed_heads.sequence, c
 const ERRORS: &str = "SELECT hub_id, id, signature, signature_version, category, error_type, rule, overridden, system, \
     direction, hubspot_object_type, salesforce_object_type, fields, details, status, code, message, cause_code, \
     cause_message, transient, sample_values, first_seen_at, last_seen_at, resolved_at, occurrence_count, \
-    affected_record_count, '' AS search_text FROM sync_errors WHERE hub_id = $1 AND (status < 2) \
+    affected_record_count, '' AS search_text, opened_at FROM sync_errors WHERE hub_id = $1 AND (status < 2) \
     ORDER BY last_seen_at DESC, id DESC LIMIT 51";
 const RECORD: &str = "records.hub_id, records.error_id, records.id, records.hubspot_object_type, \
     records.hubspot_record_id, records.hubspot_name, records.salesforce_object_type, records.salesforce_record_id, \
@@ -164,10 +164,10 @@ async fn records_of(snapshot: &Snapshot, errors: impl Iterator<Item = Uuid>) -> 
         _ => {
             let marks = vec!["(?)"; keys.len()].join(",");
             let sql = format!(
-                "WITH errors (id) AS (VALUES {marks}) SELECT {RECORD} FROM errors JOIN affected_records AS records \
-                ON records.hub_id = 1 AND records.error_id = errors.id AND records.id IN \
+                "WITH errors (id) AS (VALUES {marks}) SELECT {RECORD} FROM errors CROSS JOIN affected_records AS records \
+                WHERE records.hub_id = 1 AND records.error_id = errors.id AND records.id IN \
                 (SELECT id FROM affected_records WHERE hub_id = 1 AND error_id = errors.id AND cleared_at IS NULL \
-                ORDER BY id LIMIT 6) ORDER BY records.error_id, records.id"
+                ORDER BY id LIMIT 6)"
             );
             Statement::from_sql_and_values(backend, sql, keys)
         }

@@ -19,6 +19,11 @@ pub struct Server {
 impl Server {
     /// Migrates the database and serves it.
     pub async fn start(database_url: &str) -> Self {
+        Self::start_with(database_url, &[]).await
+    }
+
+    /// The same with more arguments.
+    pub async fn start_with(database_url: &str, more: &[&str]) -> Self {
         let migrated = Command::new(PROGRAM)
             .args(["migrate", "--database-url", database_url])
             .stderr(Stdio::null())
@@ -40,6 +45,7 @@ impl Server {
                 "--report-points=2000000000",
                 "--report-points-per-second=1000000000",
             ])
+            .args(more)
             .env("SYNC_HEALTH_LOG", "warn")
             .spawn()
             .expect("a program that runs");

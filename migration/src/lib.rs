@@ -44,6 +44,7 @@ mod m0006_resync_webhooks;
 mod m0007_notifications;
 mod m0008_retention;
 mod m0009_record_views;
+mod m0010_orders;
 mod m0012_erasures;
 mod m0014_history;
 mod m0015_time;
@@ -64,6 +65,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_notifications::Migration),
             Box::new(m0008_retention::Migration),
             Box::new(m0009_record_views::Migration),
+            Box::new(m0010_orders::Migration),
             Box::new(m0012_erasures::Migration),
             Box::new(m0014_history::Migration),
             Box::new(m0015_time::Migration),

@@ -106,6 +106,12 @@ impl Page {
         })
     }
 
+    /// How many entries the list has, where the rows that were read are all of them: nobody has to look for them again.
+    pub fn whole(&self, rows: usize) -> Option<TotalCount> {
+        let is_whole = self.after.is_none() && self.before.is_none() && rows <= self.size;
+        is_whole.then(|| TotalCount::exact(rows as i64))
+    }
+
     /// Rows to read: one more than wanted tells whether there is a next page.
     pub fn fetch_count(&self) -> u64 {
         self.size as u64 + 1

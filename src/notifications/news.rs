@@ -56,9 +56,9 @@ const TURNS: &str = "WITH turns AS (SELECT v.error_id, MAX(v.sequence) AS last_a
     COALESCE(MAX(CASE WHEN v.kind = 1 THEN v.sequence END), 0) AS reopened, \
     COALESCE(MAX(CASE WHEN {reaches} THEN v.sequence END), 0) AS reached \
     FROM sync_error_events AS v WHERE v.hub_id = $1 AND v.sequence > $2 AND v.sequence <= $3 AND {matters} GROUP BY v.error_id)";
-/// The errors of the lines, and when they were told.
-const ERRORS: &str = "FROM turns AS t JOIN sync_errors AS e ON e.hub_id = $1 AND e.id = t.error_id \
-    LEFT JOIN notification_told AS n ON n.hub_id = $1 AND n.error_id = t.error_id";
+/// The errors of the lines, and when they were told. CROSS keeps SQLite from reading all errors of the portal.
+const ERRORS: &str = "FROM turns AS t CROSS JOIN sync_errors AS e \
+    LEFT JOIN notification_told AS n ON n.hub_id = $1 AND n.error_id = t.error_id WHERE e.hub_id = $1 AND e.id = t.error_id";
 /// Large enough since it was opened, and not resolved since.
 const IS_NEW: &str = "t.reached > t.resolved";
 /// Open at the beginning, resolved at the end.
@@ -87,9 +87,9 @@ impl Window {
     /// When the first news of the window happened.
     pub(super) async fn first_at(&self, snapshot: &Snapshot) -> Result<Option<Micros>> {
         let errors = format!(
-            "SELECT v.occurred_at FROM sync_error_events AS v JOIN sync_errors AS e ON e.hub_id = $1 AND e.id = v.error_id \
+            "SELECT v.occurred_at FROM sync_error_events AS v CROSS JOIN sync_errors AS e \
              LEFT JOIN notification_told AS n ON n.hub_id = $1 AND n.error_id = v.error_id \
-             WHERE v.hub_id = $1 AND v.sequence > $2 AND v.sequence <= $3 AND {} AND {} {} ORDER BY v.sequence LIMIT 1",
+             WHERE e.hub_id = $1 AND e.id = v.error_id AND v.hub_id = $1 AND v.sequence > $2 AND v.sequence <= $3 AND {} AND {} {} ORDER BY v.sequence LIMIT 1",
             self.reaches(),
             self.of_categories(),
             self.is_untold(),
@@ -106,7 +106,7 @@ impl Window {
 
     /// The largest causes that are new or open again, and the number of all.
     pub(super) async fn new_errors(&self, snapshot: &Snapshot) -> Result<Vec<NewError>> {
-        let sql = format!("{} WHERE {} {}", self.lines(), self.is_new(), largest());
+        let sql = format!("{} AND {} {}", self.lines(), self.is_new(), largest());
         snapshot.all_raw(self.statement(snapshot, &sql)).await
     }
 
@@ -118,7 +118,7 @@ impl Window {
             _ => "AND n.told_at >= COALESCE(e.opened_at, 0)",
         };
         let sql = format!(
-            "{} WHERE {IS_RESOLVED} AND {} {is_known} {}",
+            "{} AND {IS_RESOLVED} AND {} {is_known} {}",
             self.lines(),
             self.of_categories(),
             largest()
@@ -140,7 +140,7 @@ impl Window {
     /// Remembers the causes that are new as told.
     pub(super) async fn remember(&self, transaction: &Transaction) -> Result<()> {
         let sql = format!(
-            "{} INSERT INTO notification_told (hub_id, error_id, told_at) SELECT $1, t.error_id, t.seen_at {ERRORS} WHERE {} {AGAIN}",
+            "{} INSERT INTO notification_told (hub_id, error_id, told_at) SELECT $1, t.error_id, t.seen_at {ERRORS} AND {} {AGAIN}",
             self.turns_sql(),
             self.is_new()
         );

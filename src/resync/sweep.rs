@@ -43,16 +43,16 @@ struct Key {
     id: Uuid,
 }
 
-/// Transient errors that are due, of portals whose engines claim.
-const DUE: &str = "FROM resync_batches AS b JOIN sync_errors AS e ON e.hub_id = b.hub_id AND e.transient AND e.status = 0 \
-    AND e.opened_at <= {opened} LEFT JOIN resync_results AS r ON r.hub_id = b.hub_id AND r.batch_id = b.id AND r.error_id = e.id \
-    WHERE b.id = {nil} AND b.waiting_count < 100 AND NOT EXISTS (SELECT 1 FROM resync_results AS o WHERE o.hub_id = e.hub_id \
+/// Transient errors that are due, of portals whose engines claim: SQLite (CROSS) begins with these.
+const DUE: &str = "FROM resync_batches AS b CROSS JOIN sync_errors AS e \
+    LEFT JOIN resync_results AS r ON r.hub_id = b.hub_id AND r.batch_id = b.id AND r.error_id = e.id \
+    WHERE e.hub_id = b.hub_id AND e.transient AND e.status = 0 AND e.opened_at <= {opened} AND b.id = {nil} AND b.waiting_count < 100 AND NOT EXISTS (SELECT 1 FROM resync_results AS o WHERE o.hub_id = e.hub_id \
     AND o.error_id = e.id AND o.finished_at IS NULL) \
     AND (r.error_id IS NULL OR r.next_at <= {now} OR r.finished_at <= e.opened_at)";
 
-/// Errors that were resolved while a resync of theirs goes on.
-const RESOLVED: &str = "FROM resync_results AS r JOIN sync_errors AS e ON e.hub_id = r.hub_id AND e.id = r.error_id AND e.status = 2 \
-    WHERE r.finished_at IS NULL AND r.waiting_count > 0";
+/// Errors that were resolved while a resync of theirs goes on: these are few, so SQLite (CROSS) begins with them.
+const RESOLVED: &str = "FROM resync_results AS r CROSS JOIN sync_errors AS e WHERE e.hub_id = r.hub_id AND e.id = r.error_id AND e.status = 2 \
+    AND r.finished_at IS NULL AND r.waiting_count > 0";
 
 /// Batches whose errors so far are done, while others match their filter.
 const UNREACHED: &str = "FROM resync_batches AS b WHERE b.waiting_count > 0 AND b.waiting_count = b.unreached_record_count \
@@ -79,7 +79,8 @@ async fn look(env: &Env) -> Result<()> {
         ("b", UNREACHED),
         ("b", DUE),
     ] {
-        let select = format!("SELECT DISTINCT {column}.hub_id");
+        // The sign keeps SQLite from reading an index of all portals in order.
+        let select = format!("SELECT DISTINCT +{column}.hub_id AS hub_id");
         let statement = statement(snapshot.backend(), &select, from, now);
         portals.extend(snapshot.all_raw::<Portal>(statement).await?);
     }

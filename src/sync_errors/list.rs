@@ -75,7 +75,10 @@ pub async fn connection(
     };
     let total = match wants_total(&look) {
         true if matches_nothing => TotalCount::exact(0),
-        true => total(call, portal, &list).await?,
+        true => match page.whole(rows.len()) {
+            Some(total) => total,
+            None => total(call, portal, &list).await?,
+        },
         false => TotalCount::exact(0),
     };
     let nodes = rows
@@ -136,10 +139,13 @@ async fn read<R: Right>(
     select.expr(Expr::cust(shown_columns::<sync_errors::Entity>(
         "sync_errors",
     )));
-    let key = [
-        Expr::col(column(list.order)),
-        Expr::col(sync_errors::Column::Id),
-    ];
+    let column = column(list.order);
+    let ordered = match list.filter.affecting {
+        // A record has few errors. The sign keeps SQLite from walking all of the portal in this order to find them.
+        Some(_) => Expr::cust(format!("+{}", column.as_str())),
+        None => Expr::col(column),
+    };
+    let key = [ordered, Expr::col(sync_errors::Column::Id)];
     let place = |cursor: Cursor| Expr::tuple([Expr::val(cursor.value), Expr::val(cursor.id)]);
     for (cursor, is_after) in [(page.after, true), (page.before, false)] {
         let Some(cursor) = cursor else { continue };

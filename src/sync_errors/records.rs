@@ -134,11 +134,11 @@ pub(super) async fn first_of_each(
         }
         _ => {
             let marks = vec!["(?)"; errors.len()].join(",");
+            // CROSS keeps SQLite from reading all records of the portal and looking each one's error up.
             let sql = format!(
-                "WITH errors (id) AS (VALUES {marks}) SELECT {columns} FROM errors JOIN affected_records AS records \
-                ON records.hub_id = ? AND records.error_id = errors.id AND records.id IN \
-                (SELECT id FROM affected_records WHERE hub_id = ? AND error_id = errors.id AND cleared_at IS NULL ORDER BY id LIMIT ?) \
-                ORDER BY records.error_id, records.id"
+                "WITH errors (id) AS (VALUES {marks}) SELECT {columns} FROM errors CROSS JOIN affected_records AS records \
+                WHERE records.hub_id = ? AND records.error_id = errors.id AND records.id IN \
+                (SELECT id FROM affected_records WHERE hub_id = ? AND error_id = errors.id AND cleared_at IS NULL ORDER BY id LIMIT ?)"
             );
             let values = keys.chain([scope.hub_id().into(), scope.hub_id().into(), count]);
             Statement::from_sql_and_values(backend, sql, values)

@@ -154,9 +154,10 @@ pub async fn records(
         _ => {
             let columns = shown_columns::<affected_records::Entity>("r");
             let marks = vec!["(?, ?, ?, ?)"; stretches.len()].join(", ");
+            // CROSS keeps SQLite from reading all records of the portal and looking each one's stretch up.
             let sql = format!(
-                "WITH s (place, error_id, after, until) AS (VALUES {marks}) SELECT {columns} FROM s JOIN affected_records AS r \
-                ON r.hub_id = ? AND r.error_id = s.error_id AND r.id IN (SELECT id FROM affected_records WHERE hub_id = ? \
+                "WITH s (place, error_id, after, until) AS (VALUES {marks}) SELECT {columns} FROM s CROSS JOIN affected_records AS r \
+                WHERE r.hub_id = ? AND r.error_id = s.error_id AND r.id IN (SELECT id FROM affected_records WHERE hub_id = ? \
                 AND error_id = s.error_id AND id > s.after AND id <= s.until AND cleared_at IS NULL ORDER BY id LIMIT ?) \
                 ORDER BY s.place, r.id LIMIT ?"
             );

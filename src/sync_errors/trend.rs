@@ -95,39 +95,27 @@ fn statement(backend: DbBackend, hub_id: i64, boundaries: &[Micros]) -> Statemen
     );
     let (steps, mut values) = steps::rows(backend, boundaries);
     let base = values.len();
-    let mark = |position: usize| {
-        if backend == DbBackend::Postgres {
-            format!("${}", base + position)
-        } else {
-            "?".to_owned()
-        }
-    };
-    values.extend([
-        hub_id.into(),
-        from.into(),
-        until.into(),
-        hub_id.into(),
-        from.into(),
-    ]);
+    let mark = |position: usize| format!("${}", base + position);
+    values.extend([hub_id, from, until].map(Into::into));
     let sql = format!(
         "WITH steps (step, start) AS ({steps}), \
          ends AS (SELECT step, start, LEAD(start, 1, {until}) OVER (ORDER BY step) AS next FROM steps), \
          inside AS (SELECT ends.step, points.*, ROW_NUMBER() OVER (PARTITION BY points.category, ends.step ORDER BY points.minute DESC) AS latest \
             FROM trend_points AS points JOIN ends ON points.minute >= ends.start AND points.minute < ends.next \
-            WHERE points.hub_id = {hub} AND points.minute >= {since} AND points.minute < {end}), \
-         before AS (SELECT points.*, ROW_NUMBER() OVER (PARTITION BY points.category ORDER BY points.minute DESC) AS latest \
-            FROM trend_points AS points WHERE points.hub_id = {hub_before} AND points.minute < {since_before}) \
+            WHERE points.hub_id = {hub} AND points.category IN (0, 1, 2, 3, 4, 5, 6, 7) AND points.minute >= {since} AND points.minute < {end}), \
+         before AS (SELECT points.* FROM category_counters AS cards CROSS JOIN trend_points AS points \
+            WHERE cards.hub_id = {hub} AND points.hub_id = {hub} AND points.category = cards.category AND points.minute = \
+            (SELECT MAX(earlier.minute) FROM trend_points AS earlier WHERE earlier.hub_id = {hub} AND earlier.category = cards.category \
+            AND earlier.minute < {since})) \
          SELECT CAST(step AS BIGINT) AS step, category, CAST(SUM(opened_count) AS BIGINT) AS opened_count, \
             CAST(SUM(resolved_count) AS BIGINT) AS resolved_count, \
             MAX(CASE WHEN latest = 1 THEN open_error_count END) AS open_error_count, \
             MAX(CASE WHEN latest = 1 THEN affected_record_count END) AS affected_record_count \
          FROM inside GROUP BY step, category \
-         UNION ALL SELECT -1, category, 0, 0, open_error_count, affected_record_count FROM before WHERE latest = 1",
+         UNION ALL SELECT -1, category, 0, 0, open_error_count, affected_record_count FROM before",
         hub = mark(1),
         since = mark(2),
         end = mark(3),
-        hub_before = mark(4),
-        since_before = mark(5),
     );
     Statement::from_sql_and_values(backend, sql, values)
 }

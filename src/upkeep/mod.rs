@@ -12,6 +12,7 @@ mod feed;
 mod feeds;
 mod record;
 mod retention;
+mod statistics;
 mod storage;
 
 use std::time::Duration;
@@ -65,5 +66,5 @@ async fn round(env: &Env, config: &RetentionConfig, now: Micros) -> Result<()> {
             let _ = error.answer();
         }
     }
-    Ok(())
+    statistics::learn(&env.db).await
 }

@@ -71,7 +71,7 @@ const HISTORY: &[Rule] = &[
     rule(
         "trend_points",
         "minute",
-        "minute < {before} AND EXISTS (SELECT 1 FROM trend_points AS later WHERE later.hub_id = trend_points.hub_id \
+        "category IN (0, 1, 2, 3, 4, 5, 6, 7) AND minute < {before} AND EXISTS (SELECT 1 FROM trend_points AS later WHERE later.hub_id = trend_points.hub_id \
          AND later.category = trend_points.category AND later.minute > trend_points.minute AND later.minute < {before})",
     ),
 ];
@@ -245,6 +245,12 @@ async fn errors(env: &Env, hub_id: i64, before: Micros) -> Result<bool> {
         keys.push(row.key);
     }
     let keys = Keys::uuids(keys);
+    transaction
+        .execute(&items_of(
+            hub_id,
+            keys.hold(backend, Alias::new("error_id")),
+        ))
+        .await?;
     for (table, column) in OF_ERRORS {
         let delete = delete_of(table, hub_id)
             .and_where(keys.hold(backend, Alias::new(*column)))
@@ -266,10 +272,23 @@ async fn errors(env: &Env, hub_id: i64, before: Micros) -> Result<bool> {
     Ok(true)
 }
 
+/// The resync items of errors, found by the batches that these were in.
+fn items_of(hub_id: i64, of_errors: Expr) -> DeleteStatement {
+    let key = || ["batch_id", "error_id"].map(Alias::new);
+    let results = Query::select()
+        .columns(key())
+        .from(Alias::new("resync_results"))
+        .and_where(of_portal(hub_id))
+        .and_where(of_errors)
+        .to_owned();
+    delete_of("resync_items", hub_id)
+        .and_where(Expr::tuple(key().map(Expr::col)).in_subquery(results))
+        .to_owned()
+}
+
 /// What belongs to errors, and they themselves.
 const OF_ERRORS: &[(&str, &str)] = &[
     ("latest_failures", "error_id"),
-    ("resync_items", "error_id"),
     ("resync_results", "error_id"),
     ("notification_told", "error_id"),
     ("sync_errors", "id"),

@@ -32,7 +32,7 @@ pub async fn examine_storage(db: &Db) -> Result<Damage> {
 async fn examine_sqlite(snapshot: &Snapshot) -> Damage {
     let found = match texts(
         snapshot,
-        "SELECT integrity_check AS text FROM pragma_integrity_check(100)",
+        "SELECT integrity_check AS text FROM pragma_integrity_check LIMIT 100",
     )
     .await
     {

@@ -11,11 +11,11 @@ use sync_health::kernel::clock::Clock;
 use crate::harness::copies::Place;
 use crate::harness::{Backend, Server, engine, failure, manager};
 
-const STATE: &str = "{ portal { syncState syncErrors { totalCount nodes { status occurrenceCount affectedRecordCount lastSeenAt } } } }";
+const STATE: &str = "{ portal { syncState syncErrors(statuses: []) { totalCount nodes { status occurrenceCount affectedRecordCount lastSeenAt } } } }";
 const RESERVE: &str = "mutation ($input: ReserveApiCallsInput!) { reserveApiCalls(input: $input) { reservation { calls expiresAt } retryAt userErrors { message } } }";
 const MATCHING: &str = "mutation ($input: ResyncMatchingSyncErrorsInput!) { resyncMatchingSyncErrors(input: $input) { batch { errorCount recordCount } userErrors { message } } }";
 const CLAIM: &str = "mutation ($input: ClaimResyncItemsInput!) { claimResyncItems(input: $input) { items { id hubspotRecord { recordId } } userErrors { message } } }";
-const OUTCOMES: &str = "mutation ($input: ReportResyncOutcomesInput!) { reportResyncOutcomes(input: $input) { results { outcome } userErrors { message } } }";
+const OUTCOMES: &str = "mutation ($input: ReportResyncOutcomesInput!) { reportResyncOutcomes(input: $input) { results { accepted } userErrors { message } } }";
 
 /// Two servers over one database, whose clocks differ.
 struct Pair {
@@ -146,7 +146,7 @@ async fn resyncs(pair: &Pair) {
             "{told}"
         );
         let claim = async |server: &Server| {
-            let input = json!({ "input": { "first": 10 } });
+            let input = json!({ "input": { "limit": 10 } });
             let mut told = server.data(&engine(), CLAIM, input).await;
             told["claimResyncItems"]["items"].take()
         };
@@ -170,7 +170,7 @@ async fn resyncs(pair: &Pair) {
             json!([]),
             "{told}"
         );
-        let query = "query ($search: String!) { portal { syncErrors(filter: { search: $search }) { nodes { status } } } }";
+        let query = "query ($search: String!) { portal { syncErrors(statuses: [], filter: { search: $search }) { nodes { status } } } }";
         let state = second.read(query, json!({ "search": field })).await;
         assert_eq!(
             state["portal"]["syncErrors"]["nodes"],

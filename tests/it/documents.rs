@@ -127,9 +127,16 @@ async fn manifests() {
         (json!({ "one": "{ service" }), "one: Not a GraphQL document"),
         (json!([1]), "trusted documents"),
     ] {
-        let arguments =
-            "serve --listen 127.0.0.1:0 --database-url sqlite::memory: --trusted-documents";
-        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = format!("sqlite://{}", folder.path().join("a.db").display());
+        let arguments = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--database-url",
+            &database,
+            "--trusted-documents",
+        ];
         let secret = "a secret of the tests, 32 bytes or more";
         let mut serve = command(&arguments);
         serve.env("SYNC_HEALTH_JWT_SECRET", secret);

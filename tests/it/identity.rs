@@ -233,6 +233,7 @@ async fn issuer_is_not_flooded() {
 #[tokio::test]
 async fn unusable_keys() {
     let folder = tempfile::tempdir().expect("a folder");
+    let database = format!("sqlite://{}", folder.path().join("a.db").display());
     let broken = folder.path().join("broken.json");
     std::fs::write(&broken, "{\"keys\":[]}").expect("a file");
     for (path, why) in [
@@ -240,7 +241,7 @@ async fn unusable_keys() {
         (folder.path().join("missing.json"), "missing.json"),
     ] {
         let mut serve = command(&["serve", "--listen", "127.0.0.1:0", "--jwks-file"]);
-        let output = ran(serve.arg(path).args(["--database-url", "sqlite::memory:"]));
+        let output = ran(serve.arg(path).args(["--database-url", &database]));
         assert!(!output.status.success());
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(told.contains(why), "{told}");

@@ -38,6 +38,7 @@ mod notified_once;
 mod observed;
 mod panics;
 mod plain;
+mod plans;
 mod portals;
 mod push;
 mod quota;

@@ -33,13 +33,13 @@ fn patient(config: &mut sync_health::kernel::config::Config) {
 }
 
 /// Records of one error whose messages are more than what the sockets of both ends hold, and cannot be packed.
-async fn long_messages(server: &Server) {
+async fn long_messages(server: &Server, batches: i64) {
     let mut state: u32 = 7;
     let mut character = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         char::from_u32(0x4e00 + (state >> 16) % 0x5000).unwrap_or('x')
     };
-    for batch in 0..14 {
+    for batch in 0..batches {
         let mut long = |number: usize| {
             let message: String = (0..15_000).map(|_| character()).collect();
             failure(
@@ -164,7 +164,7 @@ both! {
     configure = super::patient;
     /// A page that is more than the sockets hold; whoever reads on gets all of it.
     async fn answers(server) {
-        long_messages(server).await;
+        long_messages(server, 14).await;
         let mut open = Vec::new();
         for _ in 0..CLIENTS {
             open.push(ask(server, "application/json", PAGE, json!({})).await);
@@ -185,7 +185,8 @@ both! {
     configure = super::patient;
     /// Files that are not taken: as many as a portal may have at once, the others are refused.
     async fn downloads(server) {
-        long_messages(server).await;
+        // More than sockets hold of it, also where it is packed.
+        long_messages(server, 30).await;
         for format in ["CSV", "NDJSON", "XLSX"] {
             let order = order(server, json!({ "format": format })).await;
             let url = order["downloadUrl"].as_str().expect("an address");
@@ -211,7 +212,7 @@ both! {
     /// Subscribers that take none of the many events that wait for them.
     async fn subscribers(server) {
         let after = server.read("{ portal { eventCursor } }", json!({})).await["portal"]["eventCursor"].take();
-        long_messages(server).await;
+        long_messages(server, 14).await;
         let variables = json!({ "after": after });
         let (mut streams, mut sockets) = (Vec::new(), Vec::new());
         for _ in 0..CLIENTS {

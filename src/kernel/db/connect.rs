@@ -18,7 +18,7 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
 use super::health::Health;
 use super::session::Session;
-use crate::kernel::config::{Config, Synchronous};
+use crate::kernel::config::Config;
 use crate::kernel::error::Result;
 
 /// How long a request waits for a connection before it is answered UNAVAILABLE.
@@ -58,8 +58,8 @@ pub(super) async fn pool(
         .test_before_acquire_if_idle_for(IDLE)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .max_connections(connections);
-    let (synchronous, is_writer) = (config.sqlite_synchronous, session.is_writer);
-    options.map_sqlx_sqlite_opts(move |options| sqlite_options(options, synchronous, is_writer));
+    let is_writer = session.is_writer;
+    options.map_sqlx_sqlite_opts(move |options| sqlite_options(options, is_writer));
     let of_sqlite = health.clone();
     options.map_sqlx_sqlite_pool_opts(move |options| {
         let health = of_sqlite.clone();
@@ -77,11 +77,7 @@ pub(super) async fn pool(
     Ok(Database::connect(options).await?)
 }
 
-fn sqlite_options(
-    options: SqliteConnectOptions,
-    synchronous: Synchronous,
-    is_writer: bool,
-) -> SqliteConnectOptions {
+fn sqlite_options(options: SqliteConnectOptions, is_writer: bool) -> SqliteConnectOptions {
     let cache_kib = match is_writer {
         true => WRITER_CACHE_KIB,
         false => READER_CACHE_KIB,
@@ -89,10 +85,8 @@ fn sqlite_options(
     options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(match synchronous {
-            Synchronous::Full => SqliteSynchronous::Full,
-            Synchronous::Normal => SqliteSynchronous::Normal,
-        })
+        // Where more is wanted, commits wait for a sync that they share: `wal_sync`.
+        .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("mmap_size", MMAP_BYTES)
         .pragma("cache_size", cache_kib)
@@ -121,7 +115,17 @@ fn postgres_pool(
     health: Health,
 ) -> PoolOptions<Postgres> {
     let settings = session.settings();
-    let options = options.after_release(move |connection, _| still_answers(connection, &health));
+    let lost = health.clone();
+    let options = options
+        .after_release(move |connection, _| match health.is_distrusted() {
+            true => Box::pin(async { Ok(false) }),
+            false if health.was_cut_off() => still_answers(connection),
+            false => Box::pin(async { Ok(true) }),
+        })
+        .before_acquire(move |connection, about| match lost.may_be_lost(about.age) {
+            true => still_answers(connection),
+            false => Box::pin(async { Ok(true) }),
+        });
     if session.is_pooled {
         return options;
     }
@@ -143,17 +147,8 @@ async fn is_out_of_transaction(connection: &mut SqliteConnection) -> sqlx::Resul
 }
 
 /// sqlx asks a connection that comes back whether it answers, and waits without end: one whose packets vanish would never
-/// leave its place. Where nothing was cut off of late, the question here would only cost a round trip.
-fn still_answers<'a>(
-    connection: &'a mut PgConnection,
-    health: &Health,
-) -> BoxFuture<'a, sqlx::Result<bool>> {
-    if health.is_distrusted() {
-        return Box::pin(async { Ok(false) });
-    }
-    if !health.was_cut_off() {
-        return Box::pin(async { Ok(true) });
-    }
+/// leave its place. Where nothing was cut off of late, the question would only cost a round trip.
+fn still_answers(connection: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
     Box::pin(async {
         let answered = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
         answered.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))?;

@@ -41,6 +41,13 @@ pub fn of_waiting(error: DbErr) -> DbErr {
     }
 }
 
+const UNSYNCED: &str = "the log could not be synced";
+
+/// What stands for a commit that may not be on the disk.
+pub(super) fn unsynced(why: &str) -> DbErr {
+    DbErr::Custom(format!("{UNSYNCED}: {why}"))
+}
+
 /// What stands for a database that does not answer any more.
 pub(super) fn silent() -> DbErr {
     DbErr::Conn(RuntimeErr::Internal("the database does not answer".into()))
@@ -54,6 +61,7 @@ pub fn of(error: &DbErr) -> Failure {
         }
         DbErr::Custom(text) if text == SLOW => Failure::Slow,
         DbErr::Custom(text) if text == LOCKED => Failure::Locked,
+        DbErr::Custom(text) if text.starts_with(UNSYNCED) => Failure::Full,
         DbErr::Conn(RuntimeErr::SqlxError(error))
         | DbErr::Query(RuntimeErr::SqlxError(error))
         | DbErr::Exec(RuntimeErr::SqlxError(error)) => of_sqlx(error),
@@ -70,6 +78,24 @@ pub(super) fn is_cancelled(error: &DbErr) -> bool {
         return false;
     };
     matches!(&**error, sqlx::Error::Database(refused) if refused.code().as_deref() == Some("57014"))
+}
+
+/// Whether the connection is gone: a statement that nothing depends on may be run on another one.
+pub(super) fn is_lost(error: &DbErr) -> bool {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    match &**error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(refused) => {
+            let code = refused.code().unwrap_or_default();
+            matches!(&*code, "57P01" | "57P02" | "57P03") || code.starts_with("08")
+        }
+        _ => false,
+    }
 }
 
 fn of_sqlx(error: &sqlx::Error) -> Failure {

@@ -1,5 +1,5 @@
-//! What is known of the connections of one pool: whether a statement was cut off of late, whether those that come back
-//! are no good, and when a commit last went through.
+//! What is known of the connections of one pool: whether a statement was cut off or a connection lost of late, whether
+//! those that come back are no good, and when a commit last went through.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +19,7 @@ struct Moments {
     start: Instant,
     /// Milliseconds since the start, plus one; 0: never.
     cut_off: AtomicU64,
+    lost: AtomicU64,
     distrusted: AtomicU64,
     committed: AtomicU64,
 }
@@ -28,6 +29,7 @@ impl Health {
         Self(Arc::new(Moments {
             start: Instant::now(),
             cut_off: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
             distrusted: AtomicU64::new(0),
             committed: AtomicU64::new(0),
         }))
@@ -52,6 +54,16 @@ impl Health {
     /// Whether that happened of late.
     pub(super) fn was_cut_off(&self) -> bool {
         self.is_within(&self.0.cut_off, SUSPICION)
+    }
+
+    /// A connection turned out to be gone.
+    pub(super) fn lost(&self) {
+        self.0.lost.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether one of this age may have gone at the same moment.
+    pub(super) fn may_be_lost(&self, age: Duration) -> bool {
+        self.is_within(&self.0.lost, SUSPICION) && self.is_within(&self.0.lost, age)
     }
 
     /// A connection is no good: it was made while nothing could be written, and stays so; or nobody waits any more for the

@@ -37,7 +37,12 @@ impl Db {
         ))?) {
             Migrator::up(&lock, None).await?;
         }
-        Ok(lock.commit().await?)
+        lock.commit().await?;
+        if let Some(wal) = &self.wal {
+            let synced = wal.sync().await;
+            synced.map_err(|error| failure::unsynced(&error.to_string()))?;
+        }
+        Ok(())
     }
 
     fn versions(&self) -> Statement {

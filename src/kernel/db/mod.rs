@@ -14,14 +14,15 @@ mod share;
 mod snapshot;
 mod statements;
 mod transaction;
+mod wal_sync;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, QueryResult,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use tracing::Instrument;
 
-use crate::kernel::config::Config;
+use crate::kernel::config::{Config, Synchronous};
 use crate::kernel::database_url;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
@@ -35,6 +36,7 @@ use snapshot::Begun;
 pub use snapshot::Snapshot;
 use statements::Statements;
 pub use transaction::Transaction;
+use wal_sync::WalSync;
 
 /// The connections of one server.
 #[derive(Debug, Clone)]
@@ -44,6 +46,8 @@ pub struct Db {
     readiness: Readiness,
     /// The file of SQLite.
     file: Option<SqliteFile>,
+    /// Its log, where what is acknowledged has to be on the disk.
+    wal: Option<WalSync>,
 }
 
 /// The connections of one pool.
@@ -84,7 +88,7 @@ impl Connections {
 
     /// Begins in a task of its own, which no client cuts off: sqlx does not know of a BEGIN that nobody waits for to the
     /// end, and gives the connection back to the pool with its transaction open, so that whoever is next reads what was.
-    async fn begin(&self) -> Result<DatabaseTransaction> {
+    async fn try_to_begin(&self) -> Result<Result<DatabaseTransaction, DbErr>> {
         let (pool, session, statements) =
             (self.pool.clone(), self.session.clone(), self.statements());
         let begun = async move {
@@ -109,8 +113,28 @@ impl Connections {
             }
             Ok(transaction)
         };
-        let begun = tokio::spawn(begun.in_current_span()).await;
-        begun?
+        Ok(tokio::spawn(begun.in_current_span()).await?)
+    }
+
+    /// Begins; once more where the connection turned out to be gone, as all are when PostgreSQL was started anew: the
+    /// others of its age are asked from then on before they are used.
+    async fn begin(&self) -> Result<DatabaseTransaction> {
+        match self.try_to_begin().await? {
+            Err(error) if failure::is_lost(&error) => Ok(self.try_to_begin().await??),
+            begun => Ok(begun?),
+        }
+    }
+
+    /// Runs a statement that reads by itself; once more, in the same way.
+    async fn read(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let statements = self.statements();
+        let rows = self.pool.query_all_raw(statement.clone());
+        match statements.read(rows).await {
+            Err(error) if failure::is_lost(&error) => {
+                statements.read(self.pool.query_all_raw(statement)).await
+            }
+            rows => rows,
+        }
     }
 }
 
@@ -120,6 +144,8 @@ impl Db {
         let url = database_url::tried(&config.database_url).await?;
         let path = database_url::sqlite_path(&url);
         let before = path.clone().and_then(SqliteFile::at);
+        let is_full = config.sqlite_synchronous == Synchronous::Full;
+        let wal = path.as_deref().filter(|_| is_full).map(WalSync::of);
         let config = &Config {
             database_url: url,
             ..config.clone()
@@ -136,6 +162,7 @@ impl Db {
             read: Connections::open(config, false, is_pooled).await?,
             readiness: Readiness::default(),
             file: before.or_else(|| path.and_then(SqliteFile::at)),
+            wal,
         })
     }
 
@@ -184,8 +211,7 @@ impl Db {
         statement: Statement,
     ) -> Result<Vec<QueryResult>> {
         let _place = self.read.place(hub_id).await?;
-        let rows = self.read.pool.query_all_raw(statement);
-        Ok(self.read.statements().read(rows).await?)
+        Ok(self.read.read(statement).await?)
     }
 
     /// Begins to write what belongs to no one portal.
@@ -201,12 +227,30 @@ impl Db {
     async fn begin_to_write(&self, hub_id: Option<i64>) -> Result<Transaction> {
         self.check_file()?;
         let place = self.write.place(hub_id).await?;
+        self.write_back().await?;
         Ok(Transaction {
             inner: self.write.begin().await?,
             statements: self.write.statements(),
             health: self.write.health.clone(),
+            wal: self.wal.clone(),
             _place: place,
         })
+    }
+
+    /// Brings what SQLite's log holds into the file, where the log could not be synced; nothing is written before.
+    async fn write_back(&self) -> Result<()> {
+        let Some(wal) = self.wal.as_ref().filter(|wal| wal.has_failed()) else {
+            return Ok(());
+        };
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let checkpoint = Statement::from_string(self.backend(), sql);
+        let done = self.write.pool.query_one_raw(checkpoint).await?;
+        let is_busy = done.map_or(Ok(1), |row| row.try_get::<i64>("", "busy"))? != 0;
+        if is_busy {
+            return Err(failure::unsynced("readers are in the way").into());
+        }
+        wal.is_written_back();
+        Ok(())
     }
 
     /// The connections of both pools.

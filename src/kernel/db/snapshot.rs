@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::Db;
 use super::share::Place;
-use super::statements::Statements;
+use super::statements::{Statements, tell};
 use crate::kernel::error::Result;
 
 /// What one request reads: all of it as of one instant, from its first statement on.
@@ -89,6 +89,7 @@ impl Snapshot {
     /// All rows of a statement written by hand.
     pub async fn all_raw<M: FromQueryResult>(&self, statement: Statement) -> Result<Vec<M>> {
         self.statements.fetch_add(1, Ordering::Relaxed);
+        tell(&statement);
         let rows = match self.is_fixed || self.db.needs_transactions() {
             true => {
                 let begun = self.begun().await?;

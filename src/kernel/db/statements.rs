@@ -7,12 +7,17 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{DbErr, RuntimeErr, Statement};
 
 use super::connect::BEGIN_TIMEOUT;
 use super::failure::{self, Failure, SLOW};
 use super::health::Health;
 use super::session::Session;
+
+/// Tells whoever listens (`SYNC_HEALTH_LOG=sync_health::sql=trace`) which statement is sent, without its values.
+pub(super) fn tell(statement: &Statement) {
+    tracing::trace!(target: "sync_health::sql", sql = statement.sql);
+}
 
 /// Who runs statements, and what became of them.
 #[derive(Debug)]
@@ -52,16 +57,16 @@ impl Statements {
 
     /// Remembers of an error what matters for connections to come.
     pub(super) fn noted<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
-        if let Err(error) = &result
-            && failure::of(error) == Failure::ReadOnly
-        {
-            self.health.distrust();
+        match &result {
+            Err(error) if failure::is_lost(error) => self.health.lost(),
+            Err(error) if failure::of(error) == Failure::ReadOnly => self.health.distrust(),
+            _ => {}
         }
         result
     }
 
     /// Waits for the beginning of a transaction of PostgreSQL. Whoever gives up leaves a connection behind of which nobody
-    /// knows whether it has begun: it is closed.
+    /// knows whether it has begun: it is closed, and the others are asked whether they answer.
     pub(super) async fn begun<T>(
         &self,
         beginning: impl Future<Output = Result<T, DbErr>>,
@@ -70,7 +75,7 @@ impl Statements {
         tokio::select! {
             begun = &mut beginning => self.noted(begun),
             () = tokio::time::sleep(BEGIN_TIMEOUT) => {
-                self.health.cut_off();
+                self.health.lost();
                 self.health.distrust();
                 Err(failure::silent())
             }

@@ -5,9 +5,11 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
 };
 
+use super::failure;
 use super::health::Health;
 use super::share::Place;
-use super::statements::Statements;
+use super::statements::{Statements, tell};
+use super::wal_sync::WalSync;
 use crate::kernel::error::Result;
 
 /// A transaction under way. Dropped without [`Transaction::commit`], it did not happen.
@@ -16,6 +18,8 @@ pub struct Transaction {
     pub(super) inner: DatabaseTransaction,
     pub(super) statements: Statements,
     pub(super) health: Health,
+    /// Has to be on the disk before a commit counts.
+    pub(super) wal: Option<WalSync>,
     pub(super) _place: Option<Place>,
 }
 
@@ -24,6 +28,13 @@ impl Transaction {
     /// less, [`crate::kernel::config::Synchronous`]).
     pub async fn commit(self) -> Result<()> {
         self.statements.run(self.inner.commit()).await?;
+        // Whoever is next may write while this one waits for the disk.
+        drop(self._place);
+        if let Some(wal) = self.wal {
+            wal.sync()
+                .await
+                .map_err(|error| failure::unsynced(&error.to_string()))?;
+        }
         self.health.committed();
         Ok(())
     }
@@ -36,6 +47,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        tell(&statement);
         self.statements.run(self.inner.execute_raw(statement)).await
     }
 
@@ -46,12 +58,14 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        tell(&statement);
         self.statements
             .run(self.inner.query_one_raw(statement))
             .await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        tell(&statement);
         self.statements
             .run(self.inner.query_all_raw(statement))
             .await

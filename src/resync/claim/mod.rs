@@ -2,6 +2,7 @@
 
 mod take;
 
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
@@ -166,7 +167,8 @@ impl Claiming<'_> {
         use resync_batches::Column;
         let find = resync_batches::Entity::find()
             .filter(Column::HubId.eq(self.change.hub_id()))
-            .filter(Column::WaitingCount.gt(0))
+            // Literal, so that SQLite finds its partial index.
+            .filter(Expr::cust("waiting_count > 0"))
             .filter(Column::Id.ne(AUTOMATIC))
             .order_by_asc(Column::ClaimedAt)
             .order_by_asc(Column::Id)

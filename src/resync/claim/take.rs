@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
@@ -180,7 +181,8 @@ impl Claiming<'_> {
         let find = resync_results::Entity::find()
             .filter(Column::HubId.eq(self.change.hub_id()))
             .filter(Column::BatchId.eq(batch_id))
-            .filter(Column::WaitingCount.gt(0))
+            // Literal, so that SQLite finds its partial index.
+            .filter(Expr::cust("waiting_count > 0"))
             .order_by_asc(Column::ErrorId);
         let stored = find.all(self.change.transaction()).await?;
         self.board.put_results(stored);

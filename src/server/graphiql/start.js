@@ -100,7 +100,11 @@ async function ask(request, { headers: written } = {}) {
   headers.set("Content-Type", "application/json");
   headers.set("Accept", "text/event-stream, application/json");
   const abort = new AbortController();
-  const sent = { method: "POST", headers, body: JSON.stringify(request), signal: abort.signal };
+  // Behind a change of tabs GraphiQL names the operation of the tab before for a moment.
+  const { operationName, ...unnamed } = request;
+  const isNamed = operationName && request.query.includes(operationName);
+  const body = JSON.stringify(isNamed ? request : unnamed);
+  const sent = { method: "POST", headers, body, signal: abort.signal };
   let response;
   try {
     response = await fetch("/graphql", sent);

@@ -1,8 +1,14 @@
 //! What the servers of this process log.
 
+use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use sync_health::kernel::panics::Panics;
+use tracing::field::{Field, Visit};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 static LOGS: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
 
@@ -51,13 +57,47 @@ pub fn capture() {
         let buffer = Arc::new(Mutex::new(Vec::new()));
         let capture = Capture(buffer.clone());
         let filter = tracing_subscriber::EnvFilter::new("info,sqlx=warn");
-        let log = tracing_subscriber::fmt()
+        let log = tracing_subscriber::fmt::layer()
             .json()
-            .with_env_filter(filter)
             .with_writer(move || capture.clone());
-        log.init();
+        let sent = Sent.with_filter(filter_fn(|told| told.target() == "sync_health::sql"));
+        tracing_subscriber::registry()
+            .with(log.with_filter(filter))
+            .with(sent)
+            .init();
         buffer
     });
+}
+
+/// The statements that the servers of this process have sent, each once.
+static STATEMENTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Takes down which statements are sent.
+struct Sent;
+
+impl<S: tracing::Subscriber> Layer<S> for Sent {
+    fn on_event(&self, told: &tracing::Event<'_>, _: Context<'_, S>) {
+        told.record(&mut Sent);
+    }
+}
+
+impl Visit for Sent {
+    fn record_str(&mut self, field: &Field, sql: &str) {
+        if field.name() == "sql" {
+            STATEMENTS
+                .lock()
+                .expect("the statements")
+                .insert(sql.to_owned());
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+}
+
+/// The statements that were sent so far.
+pub fn statements() -> Vec<String> {
+    let statements = STATEMENTS.lock().expect("the statements");
+    statements.iter().cloned().collect()
 }
 
 /// The lines that were logged so far.

@@ -65,7 +65,7 @@ macro_rules! both {
     };
 }
 pub(crate) use both;
-pub use logs::{logs, take_error_logs, take_panics};
+pub use logs::{logs, statements, take_error_logs, take_panics};
 pub use metrics::metric;
 use pooler::Pooler;
 

@@ -185,7 +185,7 @@ async fn put_back_and_regrown(backend: Backend) {
         vec![Value::Null; lost_ids.len()]
     );
     assert_eq!(
-        nodes(&server, &common_ids[..2])
+        nodes(&server, &common_ids[..1])
             .await
             .iter()
             .filter(|node| node.is_null())

@@ -171,9 +171,10 @@ impl SyncError {
         };
         let look = ctx.look_ahead();
         let total = match &search {
-            Some(search) if wants_total(&look) => {
-                records::count(call, &scope, self.row.id, search).await?
-            }
+            Some(search) if wants_total(&look) => match page.whole(rows.len()) {
+                Some(total) => total,
+                None => records::count(call, &scope, self.row.id, search).await?,
+            },
             _ => self.total(),
         };
         let node = look.field("edges").field("node");
