@@ -48,6 +48,7 @@ mod resync;
 mod resync_corners;
 mod resync_live;
 mod resync_pages;
+mod restores;
 mod retries;
 mod shapes;
 mod slow_clients;
