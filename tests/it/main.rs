@@ -52,6 +52,7 @@ mod restores;
 mod retries;
 mod shapes;
 mod slow_clients;
+mod start_up;
 mod streams;
 mod taken_along;
 mod tenancy;
