@@ -53,6 +53,7 @@ mod retries;
 mod shapes;
 mod slow_clients;
 mod start_up;
+mod storage;
 mod streams;
 mod taken_along;
 mod tenancy;
