@@ -14,6 +14,7 @@ mod coverage;
 mod documents;
 mod encodings;
 mod engines;
+mod erasures;
 mod exports;
 mod faults;
 mod feed;
