@@ -273,7 +273,6 @@ fn finds_portal(kind: Kind) -> bool {
         kind,
         Kind::Portal
             | Kind::CategorySummary
-            | Kind::SyncError
             | Kind::AffectedRecord
             | Kind::SyncErrorEvent
             | Kind::PortalEvent

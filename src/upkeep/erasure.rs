@@ -80,13 +80,16 @@ impl Table {
         Ok(count.unsigned_abs())
     }
 
-    /// Removes up to so many rows.
+    /// Removes up to so many rows, the first ones by their key: a span of it is found by its index however many rows there
+    /// are, also where the planner knows no statistics yet.
     async fn remove(&self, transaction: &Transaction, hub_id: i64, most: u64) -> Result<u64> {
         let sql = match self.key {
             "" => "DELETE FROM {table} WHERE hub_id = $1".to_owned(),
-            _ => format!(
-                "DELETE FROM {{table}} WHERE hub_id = $1 AND ({{key}}) IN \
-                 (SELECT {{key}} FROM {{table}} WHERE hub_id = $1 ORDER BY {{key}} LIMIT {most})"
+            key => format!(
+                "DELETE FROM {{table}} WHERE hub_id = $1 AND ({{key}}) <= (SELECT {{key}} FROM \
+                 (SELECT {{key}} FROM {{table}} WHERE hub_id = $1 ORDER BY {{key}} LIMIT {most}) AS taken \
+                 ORDER BY {} DESC LIMIT 1)",
+                key.replace(", ", " DESC, ")
             ),
         };
         let statement = self.statement(transaction.get_database_backend(), &sql, hub_id);

@@ -203,12 +203,20 @@ impl Running {
 
     /// Ends it by SIGTERM, as an operator does; it has to end well.
     pub async fn stop(&mut self) {
-        let stopped = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status()
-            .expect("kill");
-        assert!(stopped.success());
+        self.signal("TERM");
         self.ended().await;
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.expect("kill").success());
+    }
+
+    /// Whether it has not ended yet.
+    pub fn goes_on(&mut self) -> bool {
+        self.child.try_wait().expect("a status").is_none()
     }
 
     /// Waits until it ends by itself, which has to be well.

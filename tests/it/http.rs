@@ -92,6 +92,12 @@ both! {
         let with = |key: &str, value: Value| { let mut claims = claims.clone(); claims[key] = value; claims };
         let without = |key: &str| { let mut claims = claims.clone(); claims.as_object_mut().expect("an object").remove(key); claims };
         assert_eq!(server.post(&signed(with("portals", json!([1001])), Algorithm::HS256, KEY), "{ portal { hubId } }", json!({})).await.status(), StatusCode::OK);
+        // A single one may stand alone, as issuers write it.
+        for alone in [json!("*"), json!("1001"), json!(1001)] {
+            let token = signed(with("portals", alone.clone()), Algorithm::HS256, KEY);
+            let told = server.data(&token, "{ portal(hubId: 1001) { hubId } }", json!({})).await;
+            assert_eq!(told["portal"]["hubId"], "1001", "{alone}");
+        }
         for token in [
             "x".to_owned(),
             signed(claims.clone(), Algorithm::HS256, b"another secret of 32 bytes or more ....."),

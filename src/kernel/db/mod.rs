@@ -144,8 +144,6 @@ impl Db {
         let url = database_url::tried(&config.database_url).await?;
         let path = database_url::sqlite_path(&url);
         let before = path.clone().and_then(SqliteFile::at);
-        let is_full = config.sqlite_synchronous == Synchronous::Full;
-        let wal = path.as_deref().filter(|_| is_full).map(WalSync::of);
         let config = &Config {
             database_url: url,
             ..config.clone()
@@ -157,6 +155,12 @@ impl Db {
             );
         }
         let write = Connections::open(config, true, is_pooled).await?;
+        let is_full = config.sqlite_synchronous == Synchronous::Full;
+        // SQLite writes its log beside the file that a link leads to.
+        let file = path
+            .as_ref()
+            .map(|path| path.canonicalize().unwrap_or(path.clone()));
+        let wal = file.as_deref().filter(|_| is_full).map(WalSync::of);
         Ok(Self {
             write,
             read: Connections::open(config, false, is_pooled).await?,
