@@ -119,8 +119,7 @@ fn postgres_pool(
     let options = options
         .after_release(move |connection, _| match health.is_distrusted() {
             true => Box::pin(async { Ok(false) }),
-            false if health.was_cut_off() => still_answers(connection),
-            false => Box::pin(async { Ok(true) }),
+            false => still_answers(connection),
         })
         .before_acquire(move |connection, about| match lost.may_be_lost(about.age) {
             true => still_answers(connection),
@@ -147,7 +146,8 @@ async fn is_out_of_transaction(connection: &mut SqliteConnection) -> sqlx::Resul
 }
 
 /// sqlx asks a connection that comes back whether it answers, and waits without end: one whose packets vanish would never
-/// leave its place. Where nothing was cut off of late, the question would only cost a round trip.
+/// leave its place, and the server would not end. So it is asked here first, for a while: a round trip for which no
+/// request waits.
 fn still_answers(connection: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
     Box::pin(async {
         let answered = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;

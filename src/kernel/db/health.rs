@@ -1,11 +1,11 @@
-//! What is known of the connections of one pool: whether a statement was cut off or a connection lost of late, whether
-//! those that come back are no good, and when a commit last went through.
+//! What is known of the connections of one pool: whether one was lost of late, whether those that come back are no good,
+//! and when a commit last went through.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// For how long after a statement was cut off connections that come back are asked whether they answer.
+/// For how long after a connection was lost those of its age are asked whether they answer.
 const SUSPICION: Duration = Duration::from_secs(60);
 /// For how long connections that come back are closed.
 const DISTRUST: Duration = Duration::from_secs(1);
@@ -18,7 +18,6 @@ pub(super) struct Health(Arc<Moments>);
 struct Moments {
     start: Instant,
     /// Milliseconds since the start, plus one; 0: never.
-    cut_off: AtomicU64,
     lost: AtomicU64,
     distrusted: AtomicU64,
     committed: AtomicU64,
@@ -28,7 +27,6 @@ impl Health {
     pub(super) fn new() -> Self {
         Self(Arc::new(Moments {
             start: Instant::now(),
-            cut_off: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             distrusted: AtomicU64::new(0),
             committed: AtomicU64::new(0),
@@ -44,16 +42,6 @@ impl Health {
         let moment = moment.load(Ordering::Relaxed);
         let ago = self.now().saturating_sub(moment);
         moment > 0 && u128::from(ago) <= time.as_millis()
-    }
-
-    /// Nobody waited for the end of a statement.
-    pub(super) fn cut_off(&self) {
-        self.0.cut_off.store(self.now(), Ordering::Relaxed);
-    }
-
-    /// Whether that happened of late.
-    pub(super) fn was_cut_off(&self) -> bool {
-        self.is_within(&self.0.cut_off, SUSPICION)
     }
 
     /// A connection turned out to be gone.

@@ -87,17 +87,18 @@ impl Statements {
         &self,
         statement: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
-        let cut_off = CutOff(&self.health);
         let started = Instant::now();
         let result = match self.patience {
             Some(patience) => match tokio::time::timeout(patience, statement).await {
                 Ok(result) => result,
-                // The connection is asked when it comes back.
-                Err(_) => return Err(failure::silent()),
+                // The connection is asked when it comes back, and the others before they are used.
+                Err(_) => {
+                    self.health.lost();
+                    return Err(failure::silent());
+                }
             },
             None => statement.await,
         };
-        std::mem::forget(cut_off);
         let result = self.noted(result);
         match (result, self.timeout) {
             (Err(error), Some(timeout))
@@ -116,14 +117,5 @@ struct Failed<'a>(&'a Statements);
 impl Drop for Failed<'_> {
     fn drop(&mut self) {
         self.0.has_failed.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Left behind unless a statement came to its end.
-struct CutOff<'a>(&'a Health);
-
-impl Drop for CutOff<'_> {
-    fn drop(&mut self) {
-        self.0.cut_off();
     }
 }

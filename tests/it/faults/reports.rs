@@ -38,6 +38,8 @@ pub struct Reports {
     /// What was answered that tells no client to come back.
     wrong: Mutex<Vec<String>>,
     is_over: AtomicBool,
+    /// It is over, and what was begun is acknowledged.
+    is_poured: AtomicBool,
     is_undated: bool,
 }
 
@@ -55,6 +57,7 @@ impl Reports {
             refused: AtomicUsize::new(0),
             wrong: Mutex::default(),
             is_over: AtomicBool::new(false),
+            is_poured: AtomicBool::new(false),
             is_undated: false,
         }
     }
@@ -127,6 +130,7 @@ impl Reports {
             self.pour(2),
             self.pour(3)
         );
+        self.is_poured.store(true, Ordering::Relaxed);
     }
 
     /// Reports by four until `due` has come; then `end` happens, with reports under way.
@@ -293,7 +297,7 @@ impl Reports {
                 heard.push(count);
                 after = event["cursor"].clone();
             }
-            if self.is_over.load(Ordering::Relaxed) {
+            if self.is_poured.load(Ordering::Relaxed) {
                 left = match heard.len() >= self.acknowledged_count() {
                     true => 0,
                     false => left - 1,

@@ -1,6 +1,7 @@
 //! A server that stops, or whose connections go silent, holds up nobody else on the same PostgreSQL, and goes on itself
 //! when it can.
 
+use super::doors::Doors;
 use super::gate::Gate;
 use super::reports::Reports;
 use crate::harness::process::Process;
@@ -126,4 +127,20 @@ async fn connections_that_are_cut() {
     reports.are_kept(&url).await;
     reports.were_heard(&heard);
     reports.were_refused_well();
+}
+
+/// Whoever asks a server whose database says nothing any more is told so, whatever the door: nobody waits without end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_door_before_a_silent_database() {
+    let url = postgres::new_database().await;
+    let (proxy, through) = Proxy::to(&url).await;
+    let server = Process::start(&through, &[]).await;
+    let doors = Doors::of(&server).await;
+    proxy.set(Mode::Swallow);
+    tokio::join!(doors.refuse_changes(), doors.refuse_to_read());
+    is_not_ready(&server).await;
+    proxy.set(Mode::Pass);
+    server.is_ready().await;
+    doors.work().await;
+    server.stop().await;
 }
