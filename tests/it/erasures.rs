@@ -13,6 +13,7 @@ use crate::harness::process::Reply;
 use crate::harness::{
     REPORT_FAILURES, Server, both, engine, eventually, failure, manager, reader, token,
 };
+use crate::resync::resync;
 use crate::upkeep::{count, run, tables};
 
 /// Errors of the large portal, and records of each.
@@ -139,14 +140,18 @@ async fn is_unavailable(server: &Server, token: &str, query: &str, variables: Va
 }
 
 /// To who may see all portals this one is none; who comes for it alone is told to come back.
-async fn nothing_is_shown_or_taken(server: &Server, error_id: &Value) {
+async fn nothing_is_shown_or_taken(server: &Server, ids: &[Value; 2]) {
     let all = token(&["*"], "sync-health:manage sync-health:report");
-    let shown = "query ($id: ID!) { portal(hubId: 1001) { name syncErrors { totalCount } } node(id: $id) { id } nodes(ids: [$id]) { id } }";
-    let told = server.data(&all, shown, json!({ "id": error_id })).await;
+    let shown = "query ($ids: [ID!]!, $batch: ID!) { portal(hubId: 1001) { name syncErrors { totalCount } } nodes(ids: $ids) { id } resyncBatch(id: $batch) { id } portals { totalCount } }";
+    let variables = json!({ "ids": ids, "batch": ids[1] });
+    let told = server.data(&all, shown, variables).await;
     assert_eq!(
         told,
-        json!({ "portal": null, "node": null, "nodes": [null] })
+        json!({ "portal": null, "nodes": [null, null], "resyncBatch": null, "portals": { "totalCount": 0 } })
     );
+    let claim = "mutation { claimResyncItems(input: {}) { items { id } userErrors { code } } }";
+    let told = server.data(&all, claim, json!({})).await;
+    assert_eq!(told["claimResyncItems"]["items"], json!([]), "{told:#}");
     let failures = json!([failure("new", 1, json!({}))]);
     let input = json!({ "input": { "hubId": "1001", "failures": failures } });
     let told = server.data(&all, REPORT_FAILURES, input).await;
@@ -195,8 +200,15 @@ both! {
     /// Killed in the middle, and asked again: it goes on to the end, and the portal begins anew.
     async fn asked_again(server) {
         let error_id = fill(server).await;
+        let batch = resync(server, json!({ "errorIds": [error_id] })).await["batch"]["id"].take();
+        let mut listening = Socket::connect(server, &token(&["*"], "sync-health:read")).await;
+        listening.subscribe("1", "subscription { syncErrorEvents(hubId: 1001) { cursor } }", json!({})).await;
+        server.record(json!([failure("heard", 1, json!({}))])).await;
+        listening.data().await;
         interrupted(server).await;
-        nothing_is_shown_or_taken(server, &error_id).await;
+        nothing_is_shown_or_taken(server, &[error_id, batch]).await;
+        let told = listening.next().await;
+        assert_eq!(told["payload"][0]["extensions"]["code"], "NOT_FOUND", "{told:#}");
         let sound = run(&["doctor", "--database-url", &server.database_url]).await;
         assert!(text(&sound.stdout).contains("everything adds up"), "{sound:?}");
         let again = run(&arguments(server)).await;
