@@ -82,6 +82,22 @@ pub fn try_file(path: &Path) -> std::result::Result<(), String> {
     }
 }
 
+/// Makes an SQLite database, empty, where there is none.
+pub fn make_file(path: &Path) -> std::result::Result<(), String> {
+    // To open one that is there would be more than a look: closing it again lets go of SQLite's locks in this process.
+    if path.exists() {
+        return Ok(());
+    }
+    let made = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path);
+    made.map(|_| ()).map_err(|error| {
+        let why = said(&error);
+        format!("cannot make the database {}: {why}", path.display())
+    })
+}
+
 /// Whether a file begins as SQLite databases do.
 pub fn is_sqlite(path: &Path) -> io::Result<bool> {
     let mut header = Vec::new();

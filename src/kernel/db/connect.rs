@@ -83,7 +83,8 @@ fn sqlite_options(options: SqliteConnectOptions, is_writer: bool) -> SqliteConne
         false => READER_CACHE_KIB,
     };
     options
-        .create_if_missing(true)
+        // A connection that is opened later must not make an empty file where ours was removed.
+        .create_if_missing(false)
         .journal_mode(SqliteJournalMode::Wal)
         // Where more is wanted, commits wait for a sync that they share: `wal_sync`.
         .synchronous(SqliteSynchronous::Normal)

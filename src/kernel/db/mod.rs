@@ -24,7 +24,7 @@ use tracing::Instrument;
 
 use crate::kernel::config::{Config, Synchronous};
 use crate::kernel::database_url;
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 use crate::kernel::sqlite_file::SqliteFile;
 pub use connect::postgres_options;
@@ -143,7 +143,9 @@ impl Db {
     pub async fn connect(config: &Config) -> Result<Self> {
         let url = database_url::tried(&config.database_url).await?;
         let path = database_url::sqlite_path(&url);
-        let before = path.clone().and_then(SqliteFile::at);
+        if let Some(path) = &path {
+            database_url::make_file(path).map_err(Error::Internal)?;
+        }
         let config = &Config {
             database_url: url,
             ..config.clone()
@@ -165,7 +167,7 @@ impl Db {
             write,
             read: Connections::open(config, false, is_pooled).await?,
             readiness: Readiness::default(),
-            file: before.or_else(|| path.and_then(SqliteFile::at)),
+            file: path.and_then(SqliteFile::at),
             wal,
         })
     }
