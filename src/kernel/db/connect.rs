@@ -147,8 +147,7 @@ async fn is_out_of_transaction(connection: &mut SqliteConnection) -> sqlx::Resul
 }
 
 /// sqlx asks a connection that comes back whether it answers, and waits without end: one whose packets vanish would never
-/// leave its place, and the server would not end. So it is asked here first, for a while: a round trip for which no
-/// request waits.
+/// leave its place. So it is asked here first, for a while: a round trip for which no request waits.
 fn still_answers(connection: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
     Box::pin(async {
         let answered = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;

@@ -16,6 +16,8 @@ mod statements;
 mod transaction;
 mod wal_sync;
 
+use std::time::Duration;
+
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
@@ -73,6 +75,23 @@ impl Connections {
             session,
             health,
         })
+    }
+
+    /// One of PostgreSQL whose packets vanish is not waited for without end: it is gone with the process.
+    async fn close(self) -> Result<()> {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let is_sqlite = self.pool.get_database_backend() == DbBackend::Sqlite;
+        let closing = self.pool.close();
+        if is_sqlite {
+            return Ok(closing.await?);
+        }
+        match tokio::time::timeout(PATIENCE, closing).await {
+            Ok(closed) => Ok(closed?),
+            Err(_) => {
+                tracing::warn!("a connection to PostgreSQL that does not answer was left");
+                Ok(())
+            }
+        }
     }
 
     async fn place(&self, hub_id: Option<i64>) -> Result<Option<Place>> {
@@ -287,8 +306,8 @@ impl Db {
 
     /// Closes the pools.
     pub async fn close(self) -> Result<()> {
-        self.read.pool.close().await?;
-        Ok(self.write.pool.close().await?)
+        self.read.close().await?;
+        self.write.close().await
     }
 }
 
