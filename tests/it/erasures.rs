@@ -202,7 +202,9 @@ both! {
         let error_id = fill(server).await;
         let batch = resync(server, json!({ "errorIds": [error_id] })).await["batch"]["id"].take();
         let mut listening = Socket::connect(server, &token(&["*"], "sync-health:read")).await;
-        listening.subscribe("1", "subscription { syncErrorEvents(hubId: 1001) { cursor } }", json!({})).await;
+        let from = server.read("{ portal { eventCursor } }", json!({})).await["portal"]["eventCursor"].take();
+        let events = "subscription ($after: String) { syncErrorEvents(hubId: 1001, after: $after) { cursor } }";
+        listening.subscribe("1", events, json!({ "after": from })).await;
         server.record(json!([failure("heard", 1, json!({}))])).await;
         listening.data().await;
         interrupted(server).await;
