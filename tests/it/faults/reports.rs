@@ -276,7 +276,8 @@ impl Reports {
         })
         .await;
         let mut heard = vec![first["affectedRecordCount"].as_u64().expect("a count")];
-        let (mut after, mut attempt, mut left) = (first["cursor"].clone(), 0, 5);
+        // A look at the feed that a silent connection swallowed ends after statementSeconds and a moment: longer than that.
+        let (mut after, mut attempt, mut left) = (first["cursor"].clone(), 0, 15);
         while left > 0 {
             attempt += 1;
             let events = async {
