@@ -39,6 +39,14 @@ struct Now {
 }
 
 impl Env {
+    /// The same for a request of its own.
+    pub fn of_request(&self) -> Self {
+        Self {
+            db: self.db.of_request(),
+            ..self.clone()
+        }
+    }
+
     /// Whether the database has the clock that counts.
     pub fn has_clock(&self) -> bool {
         self.clock.is_of_database() && self.db.backend() == DbBackend::Postgres

@@ -141,7 +141,8 @@ pub(super) async fn execute(
     let document = &operation.document;
     let running = run_to_the_end(app, viewer, operation);
     let executed = tokio::time::timeout(app.operation_timeout, running).await;
-    let (response, statements) = executed.map_err(|_| too_slow(app.operation_timeout))?;
+    let executed = executed.map_err(|_| too_slow(app.operation_timeout))?;
+    let (response, statements) = executed?;
     notes.statements(statements);
     if !is_refused(&response) {
         app.guarded.documents.keep(document);
@@ -157,26 +158,31 @@ async fn run_to_the_end(
     app: &App,
     viewer: Viewer,
     operation: &Checked,
-) -> (async_graphql::Response, u32) {
+) -> Result<(async_graphql::Response, u32), Error> {
     let mut attempt = 1;
     let mut statements = 0;
     loop {
-        let (response, count) = run(app, viewer.clone(), operation).await;
+        let (response, count) = run(app, viewer.clone(), operation).await?;
         statements += count;
         let may_repeat = operation.may_repeat() && attempt < ATTEMPTS;
         if !may_repeat || !response.errors.iter().any(is_conflict) {
-            return (response, statements);
+            return Ok((response, statements));
         }
         attempt += 1;
     }
 }
 
-async fn run(app: &App, viewer: Viewer, operation: &Checked) -> (async_graphql::Response, u32) {
+async fn run(
+    app: &App,
+    viewer: Viewer,
+    operation: &Checked,
+) -> Result<(async_graphql::Response, u32), Error> {
     let document = &operation.document;
+    let env = app.env.of_request();
     let call = Arc::new(Call {
         viewer,
-        snapshot: app.env.db.snapshot().of_portal(operation.hub_id),
-        env: app.env.clone(),
+        snapshot: env.db.snapshot().of_portal(operation.hub_id),
+        env,
         is_mergeless: document.is_mergeless(),
         progress: Arc::default(),
     });
@@ -195,7 +201,11 @@ async fn run(app: &App, viewer: Viewer, operation: &Checked) -> (async_graphql::
         .execute(execution)
         .instrument(tracing::info_span!("execute"));
     let response = executing.await;
-    (response, call.snapshot.statement_count())
+    // It may have written nothing because it found what another one is still waiting to see kept.
+    if !operation.is_query() {
+        call.env.db.settle().await?;
+    }
+    Ok((response, call.snapshot.statement_count()))
 }
 
 /// Errors without a path were found before anything ran.

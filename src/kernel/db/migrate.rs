@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, S
 
 use super::Db;
 use super::failure::{self, Failure};
+use super::wal_sync::WalSync;
 use crate::kernel::error::{Error, Result};
 
 /// Key of the advisory lock under which PostgreSQL is migrated; any number that no other program uses.
@@ -37,10 +38,10 @@ impl Db {
         ))?) {
             Migrator::up(&lock, None).await?;
         }
+        let commit = self.wal.as_ref().map(WalSync::begin_commit);
         lock.commit().await?;
-        if let Some(wal) = &self.wal {
-            let synced = wal.sync().await;
-            synced.map_err(|error| failure::unsynced(&error.to_string()))?;
+        if let (Some(wal), Some(commit)) = (&self.wal, commit) {
+            wal.sync(commit).await?;
         }
         Ok(())
     }

@@ -191,6 +191,28 @@ impl Db {
         })
     }
 
+    /// The same for a request of its own: [`Self::settle`] then waits for what this one has read.
+    pub fn of_request(&self) -> Self {
+        Self {
+            wal: self.wal.as_ref().map(WalSync::of_request),
+            ..self.clone()
+        }
+    }
+
+    /// Waits until all that was read is on the disk: before anybody is told that something is kept already.
+    pub async fn settle(&self) -> Result<()> {
+        match &self.wal {
+            Some(wal) => Ok(wal.settle().await?),
+            None => Ok(()),
+        }
+    }
+
+    fn was_read(&self) {
+        if let Some(wal) = &self.wal {
+            wal.was_read();
+        }
+    }
+
     /// UNAVAILABLE when the file of SQLite is not the one that was opened any more.
     pub fn check_file(&self) -> Result<()> {
         self.file.as_ref().map_or(Ok(()), SqliteFile::check)
@@ -236,7 +258,9 @@ impl Db {
         statement: Statement,
     ) -> Result<Vec<QueryResult>> {
         let _place = self.read.place(hub_id).await?;
-        Ok(self.read.read(statement).await?)
+        let rows = self.read.read(statement).await?;
+        self.was_read();
+        Ok(rows)
     }
 
     /// Begins to write what belongs to no one portal.
@@ -253,8 +277,10 @@ impl Db {
         self.check_file()?;
         let place = self.write.place(hub_id).await?;
         self.write_back().await?;
+        let inner = self.write.begin().await?;
+        self.was_read();
         Ok(Transaction {
-            inner: self.write.begin().await?,
+            inner,
             statements: self.write.statements(),
             health: self.write.health.clone(),
             wal: self.wal.clone(),

@@ -94,7 +94,9 @@ impl Snapshot {
             true => {
                 let begun = self.begun().await?;
                 let rows = begun.transaction.query_all_raw(statement);
-                begun.statements.read(rows).await?
+                let rows = begun.statements.read(rows).await?;
+                self.db.was_read();
+                rows
             }
             false => self.db.read_one(self.hub_id, statement).await?,
         };

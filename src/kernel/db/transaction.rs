@@ -5,7 +5,6 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
 };
 
-use super::failure;
 use super::health::Health;
 use super::share::Place;
 use super::statements::{Statements, tell};
@@ -27,13 +26,12 @@ impl Transaction {
     /// Keeps what was written. It is on the disk when this answers without an error (unless SQLite was told to do with
     /// less, [`crate::kernel::config::Synchronous`]).
     pub async fn commit(self) -> Result<()> {
+        let commit = self.wal.as_ref().map(WalSync::begin_commit);
         self.statements.run(self.inner.commit()).await?;
         // Whoever is next may write while this one waits for the disk.
         drop(self._place);
-        if let Some(wal) = self.wal {
-            wal.sync()
-                .await
-                .map_err(|error| failure::unsynced(&error.to_string()))?;
+        if let (Some(wal), Some(commit)) = (self.wal, commit) {
+            wal.sync(commit).await?;
         }
         self.health.committed();
         Ok(())

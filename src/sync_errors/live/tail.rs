@@ -161,6 +161,7 @@ impl Tail {
             // What else there is, is not about errors.
             _ => row.head.position(),
         };
+        env.db.settle().await?;
         if let Ok(mut window) = self.window.write() {
             window.entries.extend(entries.into_iter().map(Arc::new));
             window.end = read;

@@ -3,8 +3,8 @@
  *
  * Loaded by LD_PRELOAD. SYNC_HEALTH_TEST_FAULTS names a file of lines "CALL SUFFIX ERROR" (write -wal EIO): while it
  * exists, such calls on files whose path ends so fail. CALL is write, read, sync, truncate, or open (for writing); ERROR is
- * EIO, ENOSPC, EROFS, or SHORT: a write stops half way, and the next one finds no space. Each call that was made to fail is a byte in the
- * file of the same name with ".made".
+ * EIO, ENOSPC, EROFS, SHORT: a write stops half way, and the next one finds no space, or HOLD: the call does not return
+ * before the line is gone. Each call that was made to fail or wait is a byte in the file of the same name with ".made".
  *
  * SYNC_HEALTH_TEST_WRITES names the log: see power_cut.rs, which reads it.
  */
@@ -50,8 +50,9 @@ static void count(const char *faults) {
   syscall(SYS_close, fd);
 }
 
-/* The error that a call shall end with: 0 for none, -1 for a write that stops half way. */
-static int fault(const char *call, const char *path) {
+/* What the file of faults says of a call: 0 for nothing, HELD, -1 for a write that stops half way, or its error. */
+enum { HELD = -2 };
+static int said(const char *call, const char *path, int is_new) {
   const char *faults = getenv("SYNC_HEALTH_TEST_FAULTS");
   if (!faults) return 0;
   int fd = syscall(SYS_openat, AT_FDCWD, faults, O_RDONLY | O_CLOEXEC, 0);
@@ -64,11 +65,22 @@ static int fault(const char *call, const char *path) {
   for (; line; line = strtok_r(NULL, "\n", &rest)) {
     if (sscanf(line, "%15s %63s %15s", which, suffix, error) != 3) continue;
     if (strcmp(which, call) || !ends_with(path, suffix)) continue;
-    count(faults);
+    if (is_new) count(faults);
+    if (strcmp(error, "HOLD") == 0) return HELD;
     if (strcmp(error, "SHORT") == 0) return -1;
     return strcmp(error, "ENOSPC") == 0 ? ENOSPC : strcmp(error, "EROFS") == 0 ? EROFS : EIO;
   }
   return 0;
+}
+
+/* The error that a call shall end with, once nothing holds it. */
+static int fault(const char *call, const char *path) {
+  int error = said(call, path, 1);
+  while (error == HELD) {
+    usleep(1000);
+    error = said(call, path, 0);
+  }
+  return error;
 }
 
 struct entry {

@@ -6,6 +6,7 @@
 pub mod disk_full;
 mod doors;
 mod gate;
+mod held_syncs;
 mod io_errors;
 mod locks;
 mod migrations;
