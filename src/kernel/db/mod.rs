@@ -34,8 +34,8 @@ use health::Health;
 use readiness::Readiness;
 use session::Session;
 use share::{Place, Shares};
-use snapshot::Begun;
 pub use snapshot::Snapshot;
+use snapshot::{Begun, Reader};
 use statements::Statements;
 pub use transaction::Transaction;
 use wal_sync::WalSync;
@@ -107,7 +107,7 @@ impl Connections {
 
     /// Begins in a task of its own, which no client cuts off: sqlx does not know of a BEGIN that nobody waits for to the
     /// end, and gives the connection back to the pool with its transaction open, so that whoever is next reads what was.
-    async fn try_to_begin(&self) -> Result<Result<DatabaseTransaction, DbErr>> {
+    async fn try_to_begin(&self) -> Result<DatabaseTransaction, DbErr> {
         let (pool, session, statements) =
             (self.pool.clone(), self.session.clone(), self.statements());
         let begun = async move {
@@ -132,21 +132,22 @@ impl Connections {
             }
             Ok(transaction)
         };
-        Ok(tokio::spawn(begun.in_current_span()).await?)
+        let begun = tokio::spawn(begun.in_current_span()).await;
+        begun.unwrap_or_else(|panic| Err(DbErr::Custom(panic.to_string())))
     }
 
     /// Begins; once more where the connection turned out to be gone, as all are when PostgreSQL was started anew: the
     /// others of its age are asked from then on before they are used.
     async fn begin(&self) -> Result<DatabaseTransaction> {
-        match self.try_to_begin().await? {
-            Err(error) if failure::is_lost(&error) => Ok(self.try_to_begin().await??),
+        match self.try_to_begin().await {
+            Err(error) if failure::is_lost(&error) => Ok(self.try_to_begin().await?),
             begun => Ok(begun?),
         }
     }
 
     /// Runs a statement that reads by itself; once more, in the same way.
-    async fn read(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let statements = self.statements();
+    async fn read(&self, statement: Statement, reader: &Reader) -> Result<Vec<QueryResult>, DbErr> {
+        let statements = self.statements().within(reader.patience);
         let rows = self.pool.query_all_raw(statement.clone());
         match statements.read(rows).await {
             Err(error) if failure::is_lost(&error) => {
@@ -238,11 +239,11 @@ impl Db {
         Snapshot::new(self.clone(), false)
     }
 
-    async fn begin_to_read(&self, hub_id: Option<i64>) -> Result<Begun> {
-        let place = self.read.place(hub_id).await?;
+    async fn begin_to_read(&self, reader: &Reader) -> Result<Begun> {
+        let place = self.read.place(reader.hub_id).await?;
         Ok(Begun {
             transaction: self.read.begin().await?,
-            statements: self.read.statements(),
+            statements: self.read.statements().within(reader.patience),
             _place: place,
         })
     }
@@ -252,13 +253,9 @@ impl Db {
         self.read.session.is_pooled
     }
 
-    async fn read_one(
-        &self,
-        hub_id: Option<i64>,
-        statement: Statement,
-    ) -> Result<Vec<QueryResult>> {
-        let _place = self.read.place(hub_id).await?;
-        let rows = self.read.read(statement).await?;
+    async fn read_one(&self, reader: &Reader, statement: Statement) -> Result<Vec<QueryResult>> {
+        let _place = self.read.place(reader.hub_id).await?;
+        let rows = self.read.read(statement, reader).await?;
         self.was_read();
         Ok(rows)
     }

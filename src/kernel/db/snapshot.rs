@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, QueryResult,
@@ -18,11 +19,19 @@ use crate::kernel::error::Result;
 #[derive(Debug)]
 pub struct Snapshot {
     db: Db,
-    /// Whose connections it takes one of; absent for the server's own work.
-    hub_id: Option<i64>,
+    reader: Reader,
     is_fixed: bool,
     begun: Mutex<Option<Arc<Begun>>>,
     statements: AtomicU32,
+}
+
+/// Who reads.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// Whose connections it takes one of; absent for the server's own work.
+    pub(super) hub_id: Option<i64>,
+    /// How long it waits for an answer, where that is less than others do.
+    pub(super) patience: Option<Duration>,
 }
 
 /// A transaction that reads.
@@ -37,7 +46,7 @@ impl Snapshot {
     pub(super) fn new(db: Db, is_fixed: bool) -> Self {
         Self {
             db,
-            hub_id: None,
+            reader: Reader::default(),
             is_fixed,
             begun: Mutex::new(None),
             statements: AtomicU32::new(0),
@@ -46,7 +55,13 @@ impl Snapshot {
 
     /// The same on behalf of a portal (0: of several), which at most a part of the connections serve at once.
     pub fn of_portal(mut self, hub_id: i64) -> Self {
-        self.hub_id = Some(hub_id);
+        self.reader.hub_id = Some(hub_id);
+        self
+    }
+
+    /// Who reads little, and again: a connection that does not answer for so long is given up for another one.
+    pub fn within(mut self, patience: Duration) -> Self {
+        self.reader.patience = Some(patience);
         self
     }
 
@@ -70,7 +85,7 @@ impl Snapshot {
         if let Some(begun) = &*begun {
             return Ok(begun.clone());
         }
-        let new = Arc::new(self.db.begin_to_read(self.hub_id).await?);
+        let new = Arc::new(self.db.begin_to_read(&self.reader).await?);
         if self.is_fixed {
             *begun = Some(new.clone());
         }
@@ -98,7 +113,7 @@ impl Snapshot {
                 self.db.was_read();
                 rows
             }
-            false => self.db.read_one(self.hub_id, statement).await?,
+            false => self.db.read_one(&self.reader, statement).await?,
         };
         Ok(rows
             .iter()

@@ -38,6 +38,14 @@ impl Statements {
         }
     }
 
+    /// The same for who waits less for an answer.
+    pub(super) fn within(self, patience: Option<Duration>) -> Self {
+        Self {
+            patience: patience.or(self.patience),
+            ..self
+        }
+    }
+
     /// Runs a statement of a transaction that writes.
     pub(super) async fn run<T>(
         &self,

@@ -18,6 +18,8 @@ use crate::sync_errors::live::entry::{Entry, Part, entries};
 const WINDOW_ENTRIES: usize = 512;
 /// How long a tail that nobody holds any more may stay.
 const UNWATCHED: Duration = Duration::from_secs(30);
+/// How long a look waits for the database; it reads little.
+const LOOK: Duration = Duration::from_secs(5);
 /// Entries read at once.
 pub(super) const READ_ENTRIES: u64 = 128;
 
@@ -133,7 +135,7 @@ impl Tail {
     /// Reads what is new; answers whether there may be more.
     async fn look(&self, env: &Env) -> Result<bool> {
         let (last, scope) = (self.end(), &self.scope);
-        let snapshot = env.db.moving();
+        let snapshot = env.db.moving().within(LOOK);
         let Some(row) = portals::find_in(&snapshot, scope).await? else {
             self.begin_anew(None);
             return Ok(false);

@@ -276,8 +276,8 @@ impl Reports {
         })
         .await;
         let mut heard = vec![first["affectedRecordCount"].as_u64().expect("a count")];
-        // A look at the feed that a silent connection swallowed ends after statementSeconds and a moment: longer than that.
-        let (mut after, mut attempt, mut left) = (first["cursor"].clone(), 0, 15);
+        // Longer than a look at the feed waits for a connection that is silent, and than the next ones are tried.
+        let (mut after, mut attempt, mut left) = (first["cursor"].clone(), 0, 8);
         while left > 0 {
             attempt += 1;
             let events = async {

@@ -15,6 +15,18 @@ async fn is_not_ready(server: &Process) {
     .await;
 }
 
+/// All that is reported while something fails is kept, and heard by a subscriber of this server; what is not taken is
+/// refused well.
+async fn hold(reports: &Reports, server: &Process, url: &str, fault: impl Future<Output = ()>) {
+    let (_, heard) = tokio::join!(
+        reports.pour_while(fault),
+        reports.hear(&server.address, url)
+    );
+    reports.are_kept(url).await;
+    reports.were_heard(&heard);
+    reports.were_refused_well();
+}
+
 /// Stopped inside a transaction, by a debugger or a host that is frozen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_server() {
@@ -34,13 +46,7 @@ async fn a_stopped_server() {
         reports.move_to(&[&stopped.url]);
         reports.more(20).await;
     };
-    let (_, heard) = tokio::join!(
-        reports.pour_while(fault),
-        reports.hear(&other.address, &url)
-    );
-    reports.are_kept(&url).await;
-    reports.were_heard(&heard);
-    reports.were_refused_well();
+    hold(&reports, &other, &url, fault).await;
 }
 
 /// The network swallows what is sent, inside a transaction: the COMMIT never arrives.
@@ -63,13 +69,7 @@ async fn a_connection_that_is_silent_inside_a_transaction() {
         reports.move_to(&[&silent.url]);
         reports.more(20).await;
     };
-    let (_, heard) = tokio::join!(
-        reports.pour_while(fault),
-        reports.hear(&silent.address, &url)
-    );
-    reports.are_kept(&url).await;
-    reports.were_heard(&heard);
-    reports.were_refused_well();
+    hold(&reports, &silent, &url, fault).await;
 }
 
 /// It swallows everything, at any moment, in all connections: those that are idle, and the one that listens. The server
@@ -93,13 +93,7 @@ async fn connections_that_are_silent() {
         silent.is_ready().await;
         reports.more(40).await;
     };
-    let (_, heard) = tokio::join!(
-        reports.pour_while(fault),
-        reports.hear(&silent.address, &url)
-    );
-    reports.are_kept(&url).await;
-    reports.were_heard(&heard);
-    reports.were_refused_well();
+    hold(&reports, &silent, &url, fault).await;
 }
 
 /// Connections are closed, and no new ones are made for a while.
@@ -120,13 +114,7 @@ async fn connections_that_are_cut() {
             reports.more(20).await;
         }
     };
-    let (_, heard) = tokio::join!(
-        reports.pour_while(fault),
-        reports.hear(&server.address, &url)
-    );
-    reports.are_kept(&url).await;
-    reports.were_heard(&heard);
-    reports.were_refused_well();
+    hold(&reports, &server, &url, fault).await;
 }
 
 /// Whoever asks a server whose database says nothing any more is told so, whatever the door: nobody waits without end.
