@@ -57,6 +57,10 @@ limits! {
     DIRECTIVES = "directives", 100, "directives";
     /// What an operation may cost: about one point for each object that it can answer.
     QUERY_COST = "queryCost", 50_000, "points";
+    /// An answer, as JSON.
+    ANSWER_BYTES = "answerBytes", 8 * 1024 * 1024, "bytes";
+    /// An event of a subscription, as JSON.
+    EVENT_BYTES = "eventBytes", 1024 * 1024, "bytes";
     /// Errors that one answer describes.
     ANSWERED_ERRORS = "answeredErrors", 20, "errors";
     /// The text of one error.

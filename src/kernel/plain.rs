@@ -23,6 +23,7 @@ use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
 use crate::kernel::call::Call;
+use crate::kernel::limits;
 use crate::kernel::scalars::enum_name;
 
 /// An object that may know fields without waiting.
@@ -98,7 +99,9 @@ pub struct Json(Vec<u8>);
 impl Json {
     /// A value of a scalar, an enum or a list of them.
     pub fn value(&mut self, value: impl Serialize) -> Option<()> {
-        serde_json::to_writer(&mut self.0, &value).ok()
+        serde_json::to_writer(&mut self.0, &value).ok()?;
+        // The general way refuses it.
+        (self.0.len() <= limits::ANSWER_BYTES.value).then_some(())
     }
 
     /// An object, by the selection of a field.

@@ -24,8 +24,8 @@ use crate::kernel::auth::Viewer;
 use crate::kernel::error::Error;
 use crate::kernel::progress::{Position, Progress};
 
-/// Pieces on their way to a client: more would only wait in memory.
-const PIECES: usize = 4;
+/// Pieces on their way to a client beside the one that is being made: more would only wait in memory.
+const PIECES: usize = 1;
 
 /// A piece of an answer.
 pub(super) enum Piece {

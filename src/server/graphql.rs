@@ -7,6 +7,7 @@ use async_graphql::{
     SchemaBuilder, SimpleObject, ValidationMode,
 };
 
+use super::answer_size::AnswerSize;
 use super::service::Service;
 use super::ticket::{StreamMutations, Tickets};
 use crate::kernel::auth::{Portals, Read, VerifierConfig};
@@ -60,6 +61,7 @@ pub(super) fn schema(
 fn build(config: &Config, mode: ValidationMode) -> SchemaBuilder<Query, Mutation, Subscription> {
     // The guard is stricter; async-graphql counts a little differently.
     Schema::build(Query, Mutation::default(), Subscription::default())
+        .extension(AnswerSize)
         .limit_recursive_depth(2 * limits::SELECTION_NESTING.value)
         .validation_mode(mode)
         .data(Service::new(config))

@@ -2,6 +2,7 @@
 
 mod accepts;
 mod answer;
+mod answer_size;
 mod app;
 mod body;
 mod delivery;

@@ -3,6 +3,7 @@
 mod harness;
 
 mod affected_records;
+mod answer_size;
 mod chaos;
 mod claims;
 mod classification;

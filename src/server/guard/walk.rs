@@ -38,6 +38,9 @@ impl Weight {
     }
 }
 
+/// What introspection costs for each time that it is asked for, and that a part of it is asked for again.
+const INTROSPECTION_COST: u64 = 100;
+
 /// What every mutation costs beside what it answers.
 const MUTATION_COST: u64 = 10;
 
@@ -114,6 +117,8 @@ fn root_of(operation: &OperationDefinition) -> &'static str {
         OperationType::Subscription => "Subscription",
     }
 }
+
+const INTROSPECTION: [&str; 2] = ["__schema", "__type"];
 
 /// All limits but that of the cost, which is of the operation that runs.
 fn check(weight: &Weight) -> Result<(), Refused> {
@@ -223,8 +228,14 @@ impl<'a> Walk<'a> {
         let shape = self.shapes.field(type_name, name);
         let answered = shape.map_or("", |shape| shape.type_name.as_str());
         let inside = self.selection_set(&field.selection_set.node, answered)?;
-        let own_cost =
-            u64::from(shape.is_some_and(|shape| shape.is_composite && answered != "PageInfo"));
+        let is_object = shape.is_some_and(|shape| shape.is_composite && answered != "PageInfo");
+        let own_cost = match shape {
+            // Of introspection; a field that does not exist is refused later on.
+            None if field.alias.is_some() || INTROSPECTION.contains(&name) => INTROSPECTION_COST,
+            // A value once more, which may be long.
+            Some(_) => u64::from(is_object || field.alias.is_some()),
+            None => 0,
+        };
         let cost = match shape.map_or(Count::One, |shape| shape.count) {
             Count::One => own_cost.saturating_add(inside.cost),
             Count::Edges => inside.cost,

@@ -131,6 +131,15 @@ impl Process {
         std::fs::read_to_string(self.folder.path().join("log")).expect("its log")
     }
 
+    /// The most memory that it had, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.expect("a peak").trim().trim_end_matches(" kB");
+        kib.parse::<u64>().expect("a number") * 1024
+    }
+
     /// Sends a signal: STOP, CONT, TERM.
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
