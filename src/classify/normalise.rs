@@ -8,8 +8,9 @@ pub(super) fn normalise(text: &str, own_facts: &[&str]) -> String {
     let mut out = String::with_capacity(stripped.len());
     let mut rest = stripped.as_str();
     let mut previous = ' ';
+    let mut run = Run::default();
     while let Some(c) = rest.chars().next() {
-        let (token, length) = next_token(rest, c, previous);
+        let (token, length) = next_token(rest, (c, previous), &mut run);
         match token {
             Token::Keep(text) => out.push_str(text),
             Token::Placeholder => push_placeholder(&mut out),
@@ -62,13 +63,13 @@ fn strip(folded: &str, facts: &[&str]) -> String {
     text
 }
 
-fn next_token(rest: &str, c: char, previous: char) -> (Token<'_>, usize) {
+fn next_token<'a>(rest: &'a str, (c, previous): (char, char), run: &mut Run) -> (Token<'a>, usize) {
     if let Some(length) = quoted_length(rest, c, previous) {
         return (Token::Placeholder, length);
     }
     if c.is_alphanumeric() {
         let length = word_length(rest);
-        if let Some(length) = address_length(rest, length) {
+        if let Some(length) = run.address_length(rest, length) {
             return (Token::Placeholder, length);
         }
         let word = &rest[..length];
@@ -90,19 +91,38 @@ fn word_length(text: &str) -> usize {
         .unwrap_or(text.len())
 }
 
-/// The length of the URL, e-mail address or UUID at the start, whose first word has `word` bytes.
-fn address_length(rest: &str, word: usize) -> Option<usize> {
-    let goes_on = |c: char| matches!(c, '@' | '.' | '-' | '+' | '/' | ':');
-    if !rest[word..].starts_with(goes_on) {
-        return None;
+/// Characters that an address can consist of, one after the other, with the words between them.
+#[derive(Default)]
+struct Run {
+    /// How much of the text lies behind the run that was looked at last; absent before the first one.
+    behind: Option<usize>,
+    /// What of its end is punctuation of the sentence.
+    punctuation: usize,
+}
+
+impl Run {
+    /// The length of the URL, e-mail address or UUID at the start of `rest`, whose first word has `word` bytes.
+    fn address_length(&mut self, rest: &str, word: usize) -> Option<usize> {
+        let goes_on = |c: char| matches!(c, '@' | '.' | '-' | '+' | '/' | ':');
+        if !rest[word..].starts_with(goes_on) {
+            return None;
+        }
+        // Where a run has no scheme, and no at sign with a dot behind it, the rest of it has none either.
+        let is_new = self.behind.is_none_or(|behind| behind >= rest.len());
+        if is_new {
+            let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || goes_on(c)));
+            let whole = &rest[..end.unwrap_or(rest.len())];
+            let long = whole.trim_end_matches(['.', ':', '-', '/', '+']);
+            self.behind = Some(rest.len() - whole.len());
+            self.punctuation = whole.len() - long.len();
+        }
+        let end = rest.len() - self.behind.unwrap_or_default();
+        let long = &rest[..end.saturating_sub(self.punctuation)];
+        let is_address = is_uuid(long)
+            || long.starts_with("www.")
+            || is_new && (long.contains("://") || is_email(long));
+        is_address.then_some(long.len())
     }
-    let length = rest
-        .find(|c: char| !(c.is_alphanumeric() || c == '_' || goes_on(c)))
-        .unwrap_or(rest.len());
-    let long = rest[..length].trim_end_matches(['.', ':', '-', '/', '+']);
-    let is_address =
-        long.contains("://") || is_email(long) || is_uuid(long) || long.starts_with("www.");
-    is_address.then_some(long.len())
 }
 
 /// Adjacent placeholders, with the punctuation of numbers, dates and lists of them between, are one.

@@ -28,6 +28,7 @@ pub mod steps;
 pub mod streams;
 pub mod text;
 pub mod tls;
+pub mod turns;
 pub mod user_error;
 pub mod wake;
 pub mod webhook;

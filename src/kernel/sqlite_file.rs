@@ -1,6 +1,7 @@
 //! Whether the file of an SQLite database is still the one that was opened: what is written into a file that was replaced
 //! or removed is seen by nobody.
 
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -14,29 +15,39 @@ pub struct SqliteFile {
     identity: (u64, u64),
 }
 
-/// Device and inode of a file that is there.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let about = std::fs::metadata(path).ok()?;
-    Some((about.dev(), about.ino()))
+/// Device and inode of a file; none where there is none.
+fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    match std::fs::metadata(path) {
+        Ok(about) => Ok(Some((about.dev(), about.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file of the database is not the one any more that was opened; `which` names it.
+pub fn taken_away(which: &str) -> Error {
+    Error::Unavailable(format!(
+        "The {which} of the database was removed or replaced while the server had it open. Nothing can be written until it is back in its place, or the server is started again."
+    ))
 }
 
 impl SqliteFile {
     /// The file at a path, where there is one.
     pub fn at(path: PathBuf) -> Option<Self> {
-        let identity = identity(&path)?;
+        let identity = identity(&path).ok()??;
         Some(Self { path, identity })
     }
 
     /// UNAVAILABLE when the path leads to another file by now, or to none.
     pub fn check(&self) -> Result<()> {
-        let happened = match identity(&self.path) {
-            Some(identity) if identity == self.identity => return Ok(()),
-            Some(_) => "replaced",
-            None => "removed",
-        };
-        Err(Error::Unavailable(format!(
-            "The file of the database was {happened} while the server had it open. Nothing can be written until the server is started again."
-        )))
+        match identity(&self.path) {
+            Ok(Some(identity)) if identity == self.identity => Ok(()),
+            Ok(_) => Err(taken_away("file")),
+            Err(error) => Err(Error::Unavailable(format!(
+                "The file of the database cannot be looked at: {}. Nothing can be written until it can.",
+                error.kind()
+            ))),
+        }
     }
 
     /// Where it is.

@@ -7,6 +7,7 @@ mod answer_size;
 mod chaos;
 mod claims;
 mod classification;
+mod classification_time;
 mod clients;
 mod clocks;
 mod commands;

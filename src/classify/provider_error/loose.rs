@@ -77,16 +77,48 @@ fn error_of(entry: &[Found<'_>], system: System) -> Option<Vec<ProviderError>> {
     }])
 }
 
+/// Where each key stands next: the text is searched once for each, however often others come before.
+struct Keys<'a> {
+    text: &'a str,
+    /// Keys that are still ahead.
+    ahead: Vec<(usize, &'static str)>,
+}
+
+impl<'a> Keys<'a> {
+    fn of(text: &'a str) -> Self {
+        let all = CODE_KEYS.iter().chain(MESSAGE_KEYS).chain([&FIELDS_KEY]);
+        let ahead = all.filter_map(|key| Some((text.find(key)?, *key)));
+        Self {
+            text,
+            ahead: ahead.collect(),
+        }
+    }
+
+    /// The first key from a place on, the longest of those that begin there.
+    fn next(&mut self, from: usize) -> Option<(usize, &'static str)> {
+        let text = self.text;
+        self.ahead.retain_mut(|(start, key)| {
+            if *start < from {
+                match text[from..].find(*key) {
+                    Some(at) => *start = from + at,
+                    None => return false,
+                }
+            }
+            true
+        });
+        let ahead = self.ahead.iter().copied();
+        ahead.min_by_key(|(start, key)| (*start, std::cmp::Reverse(key.len())))
+    }
+}
+
 /// All keys in the order of the text. A value without quotes goes on to the next key, or to the end of its line.
 fn keys_in(text: &str) -> Vec<Found<'_>> {
-    let all = || CODE_KEYS.iter().chain(MESSAGE_KEYS).chain([&FIELDS_KEY]);
+    let mut keys = Keys::of(text);
+    let last_end_tag = text.rfind("</");
     let mut found: Vec<(Found<'_>, bool)> = Vec::new();
     let mut at = 0;
-    while at < text.len() && found.len() < MOST {
-        let Some((start, key)) = all()
-            .filter_map(|key| Some((at + text[at..].find(key)?, *key)))
-            .min_by_key(|(start, key)| (*start, std::cmp::Reverse(key.len())))
-        else {
+    while found.len() < MOST {
+        let Some((start, key)) = keys.next(at) else {
             break;
         };
         at = start + key.len();
@@ -94,7 +126,11 @@ fn keys_in(text: &str) -> Vec<Found<'_>> {
         if text[..start].ends_with(is_word) || text[at..].starts_with(is_word) {
             continue;
         }
-        let Some((value, length, is_open)) = value_after(&text[at..], key) else {
+        let behind = Behind {
+            rest: &text[at..],
+            holds_end_tag: last_end_tag.is_some_and(|last| last >= at),
+        };
+        let Some((value, length, is_open)) = behind.value(key) else {
             continue;
         };
         at += length;
@@ -117,40 +153,53 @@ fn is_around(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '[' | '{' | '(' | '<' | ';' | '\\')
 }
 
-/// The value behind a key, the length up to where the search goes on, and whether only the next key ends it.
-fn value_after<'a>(rest: &'a str, key: &str) -> Option<(&'a str, usize, bool)> {
-    let after = rest.trim_start_matches(['"', '\'', ']', '\\']);
-    let after = after.trim_start();
-    let body = ["=>", ":", "=", ">"]
-        .iter()
-        .find_map(|separator| after.strip_prefix(separator))?
-        .trim_start();
-    let skipped = rest.len() - body.len();
-    if after.starts_with('>') {
-        let end = body.find("</")?;
-        return Some((&body[..end], skipped + end, false));
+/// What stands behind a key.
+struct Behind<'a> {
+    rest: &'a str,
+    /// Whether there is a `</` in it, so that none is looked for in vain behind each of many keys.
+    holds_end_tag: bool,
+}
+
+impl<'a> Behind<'a> {
+    /// The value, the length up to where the search goes on, and whether only the next key ends it.
+    fn value(&self, key: &str) -> Option<(&'a str, usize, bool)> {
+        let rest = self.rest;
+        let after = rest.trim_start_matches(['"', '\'', ']', '\\']);
+        let after = after.trim_start();
+        let body = ["=>", ":", "=", ">"]
+            .iter()
+            .find_map(|separator| after.strip_prefix(separator))?
+            .trim_start();
+        let skipped = rest.len() - body.len();
+        if after.starts_with('>') {
+            if !self.holds_end_tag {
+                return None;
+            }
+            let end = body.find("</")?;
+            return Some((&body[..end], skipped + end, false));
+        }
+        if key == FIELDS_KEY {
+            let end = body.find([']', ')', '\n']).unwrap_or(body.len());
+            let end = match body.starts_with("Array") || body.starts_with('(') {
+                true => body.find(')').unwrap_or(end),
+                false => end,
+            };
+            return Some((&body[..end], skipped + end, false));
+        }
+        let body_start = body.trim_start_matches('\\');
+        let quote = body_start
+            .chars()
+            .next()
+            .filter(|c| matches!(c, '"' | '\''));
+        if let Some(quote) = quote {
+            let value = &body_start[1..];
+            let end = quoted_end(value, quote);
+            let skipped = rest.len() - value.len();
+            return Some((&value[..end], skipped + end, false));
+        }
+        let end = body.find('\n').unwrap_or(body.len());
+        Some((body[..end].trim_end_matches([';', ',', ' ']), skipped, true))
     }
-    if key == FIELDS_KEY {
-        let end = body.find([']', ')', '\n']).unwrap_or(body.len());
-        let end = match body.starts_with("Array") || body.starts_with('(') {
-            true => body.find(')').unwrap_or(end),
-            false => end,
-        };
-        return Some((&body[..end], skipped + end, false));
-    }
-    let body_start = body.trim_start_matches('\\');
-    let quote = body_start
-        .chars()
-        .next()
-        .filter(|c| matches!(c, '"' | '\''));
-    if let Some(quote) = quote {
-        let value = &body_start[1..];
-        let end = quoted_end(value, quote);
-        let skipped = rest.len() - value.len();
-        return Some((&value[..end], skipped + end, false));
-    }
-    let end = body.find('\n').unwrap_or(body.len());
-    Some((body[..end].trim_end_matches([';', ',', ' ']), skipped, true))
 }
 
 /// Where a quoted value ends: at its quote, where something follows that is no part of a text.

@@ -63,13 +63,16 @@ fn without_dml_wrapper(before: &str) -> &str {
         .trim_end()
 }
 
+/// No code is longer.
+const CODE_BYTES: usize = 128;
+
 /// Bulk results end each error by " --"; two hyphens elsewhere are part of a text.
 fn bulk_parts(text: &str) -> Vec<ProviderError> {
     let mut parts: Vec<ProviderError> = Vec::new();
     let mut from = 0;
     for (at, _) in text.match_indices("--") {
         let rest = text[at + 2..].trim_start_matches([';', ' ', '\n', '\r', '"']);
-        let next = rest.split_once(':').map(|(code, _)| code);
+        let next = head(rest, CODE_BYTES).split_once(':').map(|(code, _)| code);
         let ends = rest.is_empty() || next.is_some_and(|code| is_code(System::Salesforce, code));
         if ends && at >= from {
             let Some(part) = bulk_part(&text[from..at]) else {

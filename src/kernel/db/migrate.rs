@@ -7,7 +7,6 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, S
 
 use super::Db;
 use super::failure::{self, Failure};
-use super::wal_sync::WalSync;
 use crate::kernel::error::{Error, Result};
 
 /// Key of the advisory lock under which PostgreSQL is migrated; any number that no other program uses.
@@ -38,10 +37,9 @@ impl Db {
         ))?) {
             Migrator::up(&lock, None).await?;
         }
-        let commit = self.wal.as_ref().map(WalSync::begin_commit);
-        lock.commit().await?;
-        if let (Some(wal), Some(commit)) = (&self.wal, commit) {
-            wal.sync(commit).await?;
+        match &self.wal {
+            Some(wal) => wal.sync(wal.commit(lock.commit()).await?).await?,
+            None => lock.commit().await?,
         }
         Ok(())
     }

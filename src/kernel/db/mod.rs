@@ -14,6 +14,7 @@ mod share;
 mod snapshot;
 mod statements;
 mod transaction;
+mod wal_file;
 mod wal_sync;
 
 use std::time::Duration;
@@ -28,7 +29,7 @@ use crate::kernel::config::{Config, Synchronous};
 use crate::kernel::database_url;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
-use crate::kernel::sqlite_file::SqliteFile;
+use crate::kernel::sqlite_file::{self, SqliteFile};
 pub use connect::postgres_options;
 use health::Health;
 use readiness::Readiness;
@@ -214,9 +215,13 @@ impl Db {
         }
     }
 
-    /// UNAVAILABLE when the file of SQLite is not the one that was opened any more.
+    /// UNAVAILABLE when a file of SQLite is not the one that was opened any more.
     pub fn check_file(&self) -> Result<()> {
-        self.file.as_ref().map_or(Ok(()), SqliteFile::check)
+        self.file.as_ref().map_or(Ok(()), SqliteFile::check)?;
+        match self.wal.as_ref().is_none_or(WalSync::is_in_place) {
+            true => Ok(()),
+            false => Err(sqlite_file::taken_away("log")),
+        }
     }
 
     /// Which dialect it speaks.

@@ -26,13 +26,16 @@ impl Transaction {
     /// Keeps what was written. It is on the disk when this answers without an error (unless SQLite was told to do with
     /// less, [`crate::kernel::config::Synchronous`]).
     pub async fn commit(self) -> Result<()> {
-        let commit = self.wal.as_ref().map(WalSync::begin_commit);
-        self.statements.run(self.inner.commit()).await?;
+        let Some(wal) = self.wal else {
+            self.statements.run(self.inner.commit()).await?;
+            self.health.committed();
+            return Ok(());
+        };
+        let committing = wal.commit(self.inner.commit());
+        let commit = self.statements.run(committing).await?;
         // Whoever is next may write while this one waits for the disk.
         drop(self._place);
-        if let (Some(wal), Some(commit)) = (self.wal, commit) {
-            wal.sync(commit).await?;
-        }
+        wal.sync(commit).await?;
         self.health.committed();
         Ok(())
     }

@@ -13,6 +13,7 @@ use crate::kernel::clock::Micros;
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
+use crate::kernel::turns::Turns;
 use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::resync::lease;
 use crate::resync::outcome::{self, Answer, Outcome, Verdict};
@@ -141,7 +142,9 @@ async fn answer(
     let records = lease::records(&call.snapshot, scope, &ids).await?;
     let mut answers = Vec::with_capacity(items.len());
     let mut places = Vec::with_capacity(items.len());
+    let mut turns = Turns::begin();
     for (index, item) in items {
+        turns.pause().await;
         let given = outcomes.get_mut(*index).and_then(Option::take);
         let Some((status, failure)) = given else {
             continue;
@@ -270,7 +273,9 @@ pub(in crate::resync) async fn take_outcomes(
     let records = lease::records(&env.db.moving(), scope, &ids).await?;
     let now = env.clock.now();
     let mut answers = Vec::with_capacity(known.len());
+    let mut turns = Turns::begin();
     for (item, told) in known {
+        turns.pause().await;
         match checked(told.status, told.failure, records.get(&item.id), now) {
             Ok(outcome) => answers.push(Answer { item, outcome }),
             Err(errors) => {

@@ -8,6 +8,7 @@ use crate::kernel::auth::{Report, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
+use crate::kernel::turns::Turns;
 use crate::kernel::user_error::UserError;
 use crate::portals::scope_of;
 use crate::sync_errors::report::input::{SyncFailureInput, SyncSuccessInput};
@@ -113,16 +114,13 @@ impl ReportMutations {
             });
         }
         let now = call.now();
-        let checked: Vec<_> = input
-            .failures
-            .into_iter()
-            .map(|failure| {
-                (
-                    failure.report_id.clone(),
-                    report::check_failure(failure, now),
-                )
-            })
-            .collect();
+        let mut checked = Vec::with_capacity(input.failures.len());
+        let mut turns = Turns::begin();
+        for failure in input.failures {
+            turns.pause().await;
+            let report_id = failure.report_id.clone();
+            checked.push((report_id, report::check_failure(failure, now)));
+        }
         report_failures(call, &scope, checked).await
     }
 

@@ -198,7 +198,7 @@ impl Export {
             _ => rows.len(),
         };
         let bytes = match self.format {
-            ExportFormat::Ndjson => lines::lines(rows)?,
+            ExportFormat::Ndjson => lines::lines(rows).await?,
             _ => text::lines(rows.into_iter().map(|row| self.table.cells(row)))?,
         };
         let bytes = bytes.into();

@@ -11,6 +11,7 @@ use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 use crate::kernel::scalars::enum_name;
+use crate::kernel::turns::Turns;
 use crate::kernel::user_error::UserError;
 
 /// Long lines are committed before they are a thousand: what waits is in memory.
@@ -51,6 +52,7 @@ pub struct NdjsonReport {
     /// The line that `rest` begins has passed its limit: its bytes are dropped up to the next line feed.
     is_overlong: bool,
     line: u64,
+    turns: Turns,
     batch: Vec<CheckedFailure>,
     /// How long its lines are together.
     batch_bytes: usize,
@@ -68,6 +70,7 @@ impl NdjsonReport {
             rest: Vec::new(),
             is_overlong: false,
             line: 0,
+            turns: Turns::begin(),
             batch: Vec::new(),
             batch_bytes: 0,
             committing: None,
@@ -104,6 +107,7 @@ impl NdjsonReport {
     }
 
     async fn line(&mut self, line: &[u8]) -> Result<()> {
+        self.turns.pause().await;
         self.line += 1;
         let is_overlong =
             std::mem::take(&mut self.is_overlong) || line.len() > limits::NDJSON_LINE_BYTES.value;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::reports::{ALLOCATE, allocation, report};
+use crate::commands::command;
 use crate::harness::io_faults::IoFaults;
 use crate::harness::process::{Process, Reply, patient_client};
 use crate::harness::remote::{Events, Remote};
@@ -165,4 +166,98 @@ async fn subscribers_hear_what_is_kept() {
     let event = heard.await.expect("an event");
     assert_eq!(event["affectedRecordCount"], 2);
     scene.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_is_of_what_was_written_before_it() {
+    let scene = Scene::new().await;
+    let sees = async |count: u64| {
+        eventually("what was committed", async || {
+            let state = scene.state().await;
+            let records = &state["portal"]["syncErrors"]["nodes"][0]["affectedRecordCount"];
+            (records == count).then_some(())
+        })
+        .await;
+    };
+    scene.io.begin("sync -wal HOLD");
+    let second = scene.send((engine(), report("second")));
+    sees(2).await;
+    let third = scene.send((engine(), report("third")));
+    sees(3).await;
+    // The commit of the fourth has begun, and nothing of it is written when the others are synced.
+    let held = scene.io.count();
+    scene.io.begin("sync -wal HOLD\nwrite -wal HOLD");
+    let fourth = scene.send((engine(), report("fourth")));
+    eventually("a write that waits", async || {
+        (scene.io.count() > held).then_some(())
+    })
+    .await;
+    scene.io.begin("write -wal HOLD");
+    for kept in [second, third] {
+        assert!(is_acknowledged(&kept.await.expect("an answer")));
+    }
+    scene.io.begin("sync -wal HOLD");
+    sees(4).await;
+    for _ in 0..20 {
+        scene.state().await;
+    }
+    assert!(!fourth.is_finished(), "answered before it was kept");
+    scene.io.end();
+    assert!(is_acknowledged(&fourth.await.expect("an answer")));
+    scene.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_process_wrote() {
+    let scene = Scene::new().await;
+    let other = scene.io.serve(&scene.database_url).await;
+    scene.io.begin("sync -wal HOLD");
+    let before = scene.state().await;
+    let first = scene.send((engine(), report("second")));
+    eventually("what was reported", async || {
+        (scene.state().await != before).then_some(())
+    })
+    .await;
+    let (http, url) = (scene.http.clone(), other.url.clone());
+    let second = tokio::spawn(async move {
+        let reply = Reply::to(&http, &url, &engine(), &report("second")).await;
+        reply.expect("an answer")
+    });
+    for _ in 0..20 {
+        scene.state().await;
+    }
+    assert!(!first.is_finished() && !second.is_finished());
+    scene.io.end();
+    for kept in [first, second] {
+        assert!(is_acknowledged(&kept.await.expect("an answer")));
+    }
+    other.stop().await;
+    scene.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_was_taken_away() {
+    let scene = Scene::new().await;
+    let Scene {
+        mut server,
+        database_url: url,
+        ..
+    } = scene;
+    let path = url.trim_start_matches("sqlite://");
+    std::fs::remove_file(format!("{path}-wal")).expect("a log");
+    let refused = server.send(&engine(), &report("lost")).await;
+    assert!(refused.expect("an answer").is_not_for_later().is_none());
+    // Another process makes a new one, of which the server's SQLite knows nothing.
+    for other in ["doctor", "migrate"] {
+        let ran = command(&[other, "--database-url", &url]).output();
+        ran.expect("a command");
+    }
+    let refused = server.send(&engine(), &report("lost")).await;
+    assert!(refused.expect("an answer").is_not_for_later().is_none());
+    assert_eq!(server.readiness().await, Some(503));
+    server.kill();
+    let again = Process::start(&url, &[]).await;
+    let reply = again.send(&engine(), &report("second")).await;
+    assert!(is_acknowledged(&reply.expect("an answer")));
+    again.stop().await;
 }
