@@ -7,7 +7,7 @@ mod import;
 mod operator;
 mod restore;
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,6 +23,7 @@ use sync_health::kernel::panics::Panics;
 use sync_health::kernel::tls;
 use sync_health::{demo, server};
 use tokio::net::TcpListener;
+use tokio::signal::unix::SignalKind;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -54,7 +55,9 @@ fn main() -> ExitCode {
             | Command::Doctor(_)
             | Command::Forget(_)
     );
-    log(for_people, traces.as_ref());
+    if let Err(error) = log(for_people, traces.as_ref()) {
+        return fail(&format!("SYNC_HEALTH_LOG: {error}"));
+    }
     let panics = Panics::default();
     panics.watch();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -75,11 +78,17 @@ fn main() -> ExitCode {
 }
 
 /// The log: JSON on standard error, words for people in demo and in commands on a database; and traces, where they are sent.
-fn log(for_people: bool, traces: Option<&SdkTracerProvider>) {
-    let default = if for_people { "warn" } else { "info,sqlx=warn" };
-    let filter =
-        EnvFilter::try_from_env("SYNC_HEALTH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+fn log(for_people: bool, traces: Option<&SdkTracerProvider>) -> Result<(), String> {
+    let default = if for_people {
+        "warn"
+    } else {
+        "info,sqlx=warn,sea_orm_migration=warn"
+    };
+    let wanted = std::env::var("SYNC_HEALTH_LOG").unwrap_or_else(|_| default.to_owned());
+    let filter = EnvFilter::try_new(wanted).map_err(|error| error.to_string())?;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let lines = match for_people {
         true => lines.boxed(),
         false => lines.json().boxed(),
@@ -93,6 +102,7 @@ fn log(for_people: bool, traces: Option<&SdkTracerProvider>) {
         .with(lines.with_filter(filter))
         .with(traces)
         .init();
+    Ok(())
 }
 
 /// Prints; a reader who has seen enough and went away (`| head`) is no error.
@@ -106,6 +116,8 @@ fn fail(text: &str) -> ExitCode {
 }
 
 async fn run(command: Command, panics: Panics) -> Result<(), String> {
+    // A file that may not grow (RLIMIT_FSIZE) is then an error of the write, and not the end of the process.
+    let _file_size = tokio::signal::unix::signal(SignalKind::from_raw(SIGXFSZ));
     match command {
         Command::Serve(serve) => run_serve(*serve, panics).await,
         Command::Demo(options) => run_demo(options, panics).await,
@@ -123,6 +135,7 @@ async fn run(command: Command, panics: Panics) -> Result<(), String> {
         Command::Export(options) => export::run(*options).await,
         Command::Token(token) => {
             let expires_at = Utc::now() + token.ttl;
+            refuse_unknown_scopes(&token.scope)?;
             let secret = token.secret.needed()?;
             let signed = auth::sign(
                 &secret,
@@ -135,6 +148,19 @@ async fn run(command: Command, panics: Panics) -> Result<(), String> {
             show(&format!("{signed}\n"));
             Ok(())
         }
+    }
+}
+
+fn refuse_unknown_scopes(scopes: &str) -> Result<(), String> {
+    let unknown = scopes
+        .split(' ')
+        .find(|scope| !auth::SCOPES.contains(scope));
+    match unknown {
+        None => Ok(()),
+        Some(scope) => Err(format!(
+            "there is no scope {scope:?}; separated by a space: {}",
+            auth::SCOPES.join(", ")
+        )),
     }
 }
 
@@ -151,6 +177,7 @@ async fn run_serve(serve: Serve, panics: Panics) -> Result<(), String> {
 }
 
 async fn run_demo(options: Demo, panics: Panics) -> Result<(), String> {
+    let listener = bind(&options.listen).await?;
     let folder: PathBuf =
         std::env::temp_dir().join(format!("sync-health-demo-{}", uuid::Uuid::now_v7()));
     let mails = folder.join("mails");
@@ -161,7 +188,6 @@ async fn run_demo(options: Demo, panics: Panics) -> Result<(), String> {
         uuid::Uuid::now_v7().simple(),
         uuid::Uuid::now_v7().simple()
     );
-    let listener = bind(&options.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let tokens = demo::Tokens::sign(secret.as_bytes()).map_err(text)?;
     show(&demo::greeting(address, &tokens, &mails));
@@ -217,9 +243,11 @@ pub(crate) fn text(error: Error) -> String {
     }
 }
 
+/// Linux's number (signal(7)).
+const SIGXFSZ: i32 = 25;
+
 /// Ends on SIGTERM, on Ctrl-C, and when the terminal is closed; not where that was to be survived (nohup).
 async fn stop_signal() {
-    use tokio::signal::unix::SignalKind;
     tokio::select! {
         () = signal(SignalKind::interrupt()) => {}
         () = signal(SignalKind::terminate()) => {}
@@ -227,7 +255,7 @@ async fn stop_signal() {
     }
 }
 
-async fn signal(kind: tokio::signal::unix::SignalKind) {
+async fn signal(kind: SignalKind) {
     match tokio::signal::unix::signal(kind) {
         Ok(mut signal) => {
             signal.recv().await;

@@ -26,17 +26,31 @@ pub async fn open(database: &Database) -> Result<Env, String> {
     let env = connect(database).await?;
     if env.db.backend() == DbBackend::Sqlite {
         env.db.migrate().await.map_err(text)?;
-    } else if !env.db.is_ready().await.map_err(text)? {
-        return Err(server::NOT_MIGRATED.into());
+    } else {
+        refuse_unmigrated(&env).await?;
     }
     Ok(env)
 }
 
-/// Opens a database that is there.
+/// Opens a database that is there, and changes nothing of it.
 pub async fn open_existing(database: &Database) -> Result<Env, String> {
+    refuse_missing(database)?;
+    let env = connect(database).await?;
+    refuse_unmigrated(&env).await?;
+    Ok(env)
+}
+
+async fn refuse_unmigrated(env: &Env) -> Result<(), String> {
+    match env.db.is_migrated().await.map_err(text)? {
+        true => Ok(()),
+        false => Err(server::NOT_MIGRATED.into()),
+    }
+}
+
+fn refuse_missing(database: &Database) -> Result<(), String> {
     match is_missing(database) {
         true => Err(format!("there is no database {}", database.database_url)),
-        false => open(database).await,
+        false => Ok(()),
     }
 }
 
@@ -69,7 +83,10 @@ async fn connect(database: &Database) -> Result<Env, String> {
 pub async fn migrate(database: &Database) -> Result<(), String> {
     let env = connect(database).await?;
     env.db.migrate().await.map_err(text)?;
-    env.db.close().await.map_err(text)
+    env.db.close().await.map_err(text)?;
+    let which = database_url::without_password(&database.database_url);
+    show(&format!("{which} is up to date\n"));
+    Ok(())
 }
 
 /// Copies a SQLite database as of one instant.
@@ -82,15 +99,18 @@ pub async fn backup(options: &Backup) -> Result<(), String> {
         return Err(format!("{file} exists: name a new file"));
     }
     let env = open_existing(&options.database).await?;
-    env.db.copy_to(&file).await.map_err(text)?;
+    let copied = env.db.copy_to(&file).await.map_err(text);
+    if copied.is_err() {
+        // Half a copy is none, and stands in the way of the next one.
+        let _ = std::fs::remove_file(&options.file);
+    }
+    copied?;
     env.db.close().await.map_err(text)
 }
 
 /// Checks the storage and recounts; what does not add up is told, and ends the command with an error.
 pub async fn doctor(database: &Database) -> Result<(), String> {
-    if is_missing(database) {
-        return Err(format!("there is no database {}", database.database_url));
-    }
+    refuse_missing(database)?;
     // Before anything else is asked of a database that may be damaged.
     let env = connect(database).await?;
     let damage = upkeep::examine_storage(&env.db).await.map_err(text)?;

@@ -29,6 +29,21 @@ pub fn sqlite_path(url: &str) -> Option<PathBuf> {
     Some(options.get_filename().to_path_buf())
 }
 
+/// An address as it may be shown.
+pub fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
+    match rest.rsplit_once('@') {
+        Some((who, place)) => {
+            let user = who.split_once(':').map_or(who, |(user, _)| user);
+            format!("{scheme}://{user}@{place}")
+        }
+        None => format!("{scheme}://{rest}"),
+    }
+}
+
 /// Tries a database out and answers its address in the form that drivers take; else why it cannot be opened.
 pub async fn tried(url: &str) -> Result<String> {
     let said = if url.starts_with("sqlite:") {

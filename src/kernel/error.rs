@@ -119,7 +119,12 @@ fn of_database(error: &DbErr) -> Answer {
         Failure::Unreachable => "The database cannot be reached",
         Failure::Full => "The database has no room, or its disk fails",
         Failure::ReadOnly => "The database takes no changes at present",
-        Failure::Unmigrated => "The database has to be migrated: run `sync-health migrate`",
+        Failure::Denied => {
+            "The database does not let this server's role do this: grant it all rights on the tables"
+        }
+        Failure::Unmigrated => {
+            "The database has to be migrated: run `sync-health migrate` with the same --database-url"
+        }
     };
     let reference = uuid::Uuid::now_v7();
     let error = error.to_string();

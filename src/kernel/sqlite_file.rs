@@ -24,10 +24,10 @@ fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
     }
 }
 
-/// A file of the database is not the one any more that was opened; `which` names it.
-pub fn taken_away(which: &str) -> Error {
+/// A file of the database is not the one any more that was opened; `what` names it and what happened to it.
+pub fn taken_away(what: &str) -> Error {
     Error::Unavailable(format!(
-        "The {which} of the database was removed or replaced while the server had it open. Nothing can be written until it is back in its place, or the server is started again."
+        "The {what} while the server had it open. Nothing can be written until it is back in its place, or the server is started again."
     ))
 }
 
@@ -42,7 +42,8 @@ impl SqliteFile {
     pub fn check(&self) -> Result<()> {
         match identity(&self.path) {
             Ok(Some(identity)) if identity == self.identity => Ok(()),
-            Ok(_) => Err(taken_away("file")),
+            Ok(Some(_)) => Err(taken_away("file of the database was replaced")),
+            Ok(None) => Err(taken_away("file of the database was removed")),
             Err(error) => Err(Error::Unavailable(format!(
                 "The file of the database cannot be looked at: {}. Nothing can be written until it can.",
                 error.kind()

@@ -43,7 +43,8 @@ use crate::sync_errors::live::Live;
 use crate::upkeep;
 
 /// What to do where tables are missing.
-pub const NOT_MIGRATED: &str = "the database has to be migrated: run `sync-health migrate`";
+pub const NOT_MIGRATED: &str =
+    "the database has to be migrated: run `sync-health migrate` with the same --database-url";
 
 /// What all handlers share.
 pub(super) struct App {

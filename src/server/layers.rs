@@ -1,11 +1,12 @@
 //! What stands around the handlers: origins, compression, headers of every answer.
 
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::answer::Refusal;
 use crate::kernel::error::{Error, Result};
 
 /// Answers shorter than this are sent as they are: compressing them costs more than it saves.
@@ -71,6 +72,22 @@ fn check_origin(origin: &str) -> Result<HeaderValue> {
         return Err(refused());
     }
     HeaderValue::from_str(origin).map_err(|_| refused())
+}
+
+/// Bodies are read as they are sent: one that was packed would be taken for something else.
+pub(super) fn refuse_packed(headers: &HeaderMap) -> Result<(), Refusal> {
+    let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    match headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .all(is_plain)
+    {
+        true => Ok(()),
+        false => Err(Refusal::status(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Send the body as it is, without Content-Encoding.",
+        )),
+    }
 }
 
 /// Answers are one viewer's and of one moment: nobody keeps them; and nobody guesses their type.

@@ -14,6 +14,7 @@ use super::accepts::Accepts;
 use super::answer::Refusal;
 use super::app::App;
 use super::http::viewer;
+use super::layers;
 use super::request_log::Notes;
 use crate::kernel::auth::Report;
 use crate::kernel::error::{Error, Result};
@@ -35,6 +36,9 @@ pub(super) async fn sync_failures(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    if let Err(refusal) = layers::refuse_packed(&headers) {
+        return refusal.into_response(Accepts::Json, &notes);
+    }
     // A task of its own: when the client goes away, what is being committed is still committed.
     let taking = tokio::spawn({
         let notes = notes.clone();

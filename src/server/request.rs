@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use serde::Deserialize;
 
 use super::answer::Refusal;
+use super::layers;
 use crate::kernel::error::Error;
 use crate::kernel::limits;
 
@@ -97,6 +98,7 @@ fn from_uri(query: &str) -> Result<GraphQlRequest, Refusal> {
 
 /// Reads the body of `POST /graphql`.
 async fn from_body(headers: &HeaderMap, body: Body) -> Result<GraphQlRequest, Refusal> {
+    layers::refuse_packed(headers)?;
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())

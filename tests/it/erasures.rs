@@ -11,10 +11,15 @@ use crate::harness::live::Socket;
 use crate::harness::outsider::Outsider;
 use crate::harness::process::Reply;
 use crate::harness::{
-    REPORT_FAILURES, Server, both, engine, eventually, failure, manager, reader, token,
+    Backend, REPORT_FAILURES, Server, both, engine, eventually, failure, manager, reader,
+    take_error_logs, token,
 };
 use crate::resync::resync;
 use crate::upkeep::{count, run, tables};
+
+/// Portals that are being erased, and nobody goes on with.
+const ABANDONED: &str =
+    "INSERT INTO erasures (hub_id, begun_at, stepped_at) VALUES (1001, 0, 0), (1002, 0, 0)";
 
 /// Errors of the large portal, and records of each.
 const ERRORS: i64 = 100;
@@ -232,4 +237,31 @@ both! {
         eventually("the end", async || is_gone(server).await.then_some(())).await;
         server.record(json!([failure("1", 0, json!({}))])).await;
     }
+}
+
+/// One that cannot be gone on with does not hold up the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_several_is_held() {
+    let server = Server::start(Backend::Postgres).await;
+    for portal in ["1001", "1002"] {
+        let engine = token(&[portal], "sync-health:report");
+        let input = json!({ "input": { "failures": [failure("1", 0, json!({}))] } });
+        server.data(&engine, REPORT_FAILURES, input).await;
+    }
+    let db = Outsider::at(&server.database_url).await;
+    db.hold_portal(1001).await;
+    let other = Outsider::at(&server.database_url).await;
+    other.run(ABANDONED).await;
+    server.pass(Duration::seconds(61));
+    eventually("the end of the other one", async || {
+        let left = other.number("SELECT COUNT(*) AS number FROM feed_heads WHERE hub_id = 1002");
+        (left.await == 0).then_some(())
+    })
+    .await;
+    db.let_go().await;
+    // Whoever asks again goes on with it.
+    let again = run(&arguments(&server)).await;
+    assert!(again.status.success(), "{again:?}");
+    take_error_logs();
+    server.finish().await;
 }

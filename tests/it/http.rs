@@ -272,3 +272,25 @@ both! {
         }
     }
 }
+
+both! {
+    /// A body that was packed is not read as if it were plain: every line of it would be refused, with a 200.
+    async fn packed_bodies(server) {
+        for (path, content_type) in [("graphql", "application/json"), ("v1/sync-failures", "application/x-ndjson")] {
+            for (encoding, status) in [("gzip", StatusCode::UNSUPPORTED_MEDIA_TYPE), ("br", StatusCode::UNSUPPORTED_MEDIA_TYPE), ("identity", StatusCode::OK)] {
+                let body = match path {
+                    "graphql" => "{\"query\":\"{ __typename }\"}",
+                    _ => "",
+                };
+                let request = server.http.post(format!("{}/{path}", server.url)).bearer_auth(engine());
+                let request = request.header("content-type", content_type).header("content-encoding", encoding).body(body);
+                let answer = request.send().await.expect("an answer");
+                assert_eq!(answer.status(), status, "{path} {encoding}");
+                if status != StatusCode::OK {
+                    let told: Value = answer.json().await.expect("JSON");
+                    assert_eq!(told["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+                }
+            }
+        }
+    }
+}

@@ -15,6 +15,48 @@ const PAGE: usize = 4096;
 const OF_A_TABLE: u8 = 0x0d;
 const OF_AN_INDEX: u8 = 0x0a;
 
+/// A file of another program stays as it is, whatever command looks at it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_another_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("other.db").display());
+    let other = Database::connect(format!("{url}?mode=rwc")).await;
+    let other = other.expect("a database");
+    let make = other.execute_unprepared("CREATE TABLE customers (name TEXT)");
+    make.await.expect("a table");
+    let out = folder.path().join("out");
+    let out = out.to_str().expect("a path");
+    for arguments in [
+        &["doctor"][..],
+        &[
+            "export", "--portal", "1", "--format", "ndjson", "--output", out,
+        ],
+        &["forget", "--portal", "1", "--yes"],
+        &["backup", out],
+    ] {
+        let ran = run(&[arguments, &["--database-url", &url]].concat()).await;
+        let said = text(&ran.stderr);
+        assert!(
+            !ran.status.success() && said.contains("sync-health migrate"),
+            "{arguments:?} {said}"
+        );
+    }
+    let secret = "0123456789abcdef0123456789abcdef";
+    for arguments in [
+        &["migrate"][..],
+        &["serve", "--jwt-secret", secret, "--listen", "127.0.0.1:0"],
+    ] {
+        let ran = run(&[arguments, &["--database-url", &url]].concat()).await;
+        let said = text(&ran.stderr);
+        assert!(
+            !ran.status.success() && said.contains("another program"),
+            "{arguments:?} {said}"
+        );
+    }
+    let sql = "SELECT COUNT(*) AS number FROM sqlite_master WHERE type = 'table'";
+    assert_eq!(Outsider::at(&url).await.number(sql).await, 1);
+}
+
 /// A database of some thousand rows in one file.
 async fn whole(folder: &Path) -> Vec<u8> {
     let server = Server::start(Backend::Sqlite).await;

@@ -37,6 +37,9 @@ pub trait Right {
     fn held_by(viewer: &Viewer) -> bool;
 }
 
+/// All scopes.
+pub const SCOPES: [&str; 3] = [Read::SCOPE, Manage::SCOPE, Report::SCOPE];
+
 impl Right for Read {
     const SCOPE: &'static str = "sync-health:read";
     fn held_by(viewer: &Viewer) -> bool {

@@ -156,6 +156,10 @@ fn still_answers(connection: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bo
     })
 }
 
+/// How often backends are asked for before a connection is believed to have one of its own: where others take some and give
+/// them back, it may be given the same one by chance.
+const PROBES: usize = 32;
+
 /// Two connections of a pooler that ends a session with each transaction share a backend, or one has several; those of
 /// PostgreSQL itself never.
 pub(super) async fn is_pooled(config: &Config) -> Result<bool> {
@@ -172,14 +176,22 @@ pub(super) async fn is_pooled(config: &Config) -> Result<bool> {
 async fn shares_backends(options: &PgConnectOptions) -> sqlx::Result<bool> {
     let mut first = PgConnection::connect_with(options).await?;
     let mut second = PgConnection::connect_with(options).await?;
-    let before = backend(&mut first).await?;
-    second.execute("BEGIN").await?;
-    let other = backend(&mut second).await?;
-    let after = backend(&mut first).await?;
-    second.execute("ROLLBACK").await?;
+    let own = backend(&mut first).await?;
+    let mut shares = false;
+    for _ in 0..PROBES {
+        // While the second one holds a backend, the first one is given another, where it has none of its own.
+        second.execute("BEGIN").await?;
+        shares = backend(&mut second).await? == own || backend(&mut first).await? != own;
+        second.execute("ROLLBACK").await?;
+        // A pooler that gives out backends in turn would otherwise do so in step.
+        shares = shares || backend(&mut first).await? != own;
+        if shares {
+            break;
+        }
+    }
     first.close().await?;
     second.close().await?;
-    Ok(before == other || before != after)
+    Ok(shares)
 }
 
 /// Asked in the simple protocol, which needs no prepared statement.

@@ -14,6 +14,8 @@ pub enum Failure {
     Full,
     /// It takes no writes.
     ReadOnly,
+    /// It does not let the server's role do what the server has to.
+    Denied,
     /// Its tables are not those of this version.
     Unmigrated,
     /// Another transaction changed the same at the same moment: it goes through when it is tried again.
@@ -92,7 +94,7 @@ pub(super) fn is_lost(error: &DbErr) -> bool {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(refused) => {
             let code = refused.code().unwrap_or_default();
-            matches!(&*code, "57P01" | "57P02" | "57P03") || code.starts_with("08")
+            matches!(&*code, "57P01" | "57P02" | "57P03" | "57P05") || code.starts_with("08")
         }
         _ => false,
     }
@@ -141,7 +143,9 @@ fn of_postgres(code: &str) -> Failure {
         "40001" | "40P01" => Failure::Conflict,
         "55P03" => Failure::Locked,
         "25006" => Failure::ReadOnly,
-        "42P01" | "42703" | "3F000" => Failure::Unmigrated,
+        // The last one: a key that is not there yet, while a copy is being restored.
+        "42P01" | "42703" | "3F000" | "42P10" => Failure::Unmigrated,
+        "42501" => Failure::Denied,
         "58030" | "58P01" => Failure::Full,
         "57014" | "25P03" | "25P04" | "3D000" => Failure::Unreachable,
         // Prepared statements of another session: a pooler came between.

@@ -32,10 +32,14 @@ impl Db {
                     false => Migrator::up(&self.write.pool, None).await?,
                 }
             }
-        } else if !is_migrated(&applied(of_rows(
-            lock.query_all_raw(self.versions()).await,
-        ))?) {
-            Migrator::up(&lock, None).await?;
+        } else {
+            let applied = applied(of_rows(lock.query_all_raw(self.versions()).await))?;
+            if applied.is_empty() {
+                refuse_others(&lock).await?;
+            }
+            if !is_migrated(&applied) {
+                Migrator::up(&lock, None).await?;
+            }
         }
         match &self.wal {
             Some(wal) => wal.sync(wal.commit(lock.commit()).await?).await?,
@@ -52,6 +56,19 @@ impl Db {
     pub async fn is_migrated(&self) -> Result<bool> {
         let rows = self.moving().all_raw(self.versions()).await;
         Ok(is_migrated(&applied(rows)?))
+    }
+}
+
+/// A file of SQLite is one program's: tables in it that are not ours are a mistake in the address.
+async fn refuse_others(lock: &impl ConnectionTrait) -> Result<()> {
+    let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
+        AND name <> 'seaql_migrations' LIMIT 1";
+    let statement = Statement::from_string(DbBackend::Sqlite, sql);
+    match lock.query_one_raw(statement).await? {
+        None => Ok(()),
+        Some(_) => Err(Error::Internal(
+            "the database holds the tables of another program: name a file of its own (--database-url)".into(),
+        )),
     }
 }
 

@@ -220,7 +220,7 @@ impl Db {
         self.file.as_ref().map_or(Ok(()), SqliteFile::check)?;
         match self.wal.as_ref().is_none_or(WalSync::is_in_place) {
             true => Ok(()),
-            false => Err(sqlite_file::taken_away("log")),
+            false => Err(sqlite_file::taken_away("log of the database was removed")),
         }
     }
 

@@ -21,6 +21,35 @@ const LINKS: u32 = 20_000;
 const WIDTH: f64 = 24.0;
 const DATE_FORMAT: &str = "yyyy-mm-dd hh:mm:ss";
 
+/// Room that has to be left where temporary files are: the writer of workbooks panics where there is none.
+const ROOM_BYTES: u64 = 64 * 1024 * 1024;
+/// Rows that need less room than that.
+const ROWS_PER_LOOK: u32 = 100;
+
+/// UNAVAILABLE where temporary files have no room.
+fn refuse_full() -> Result<()> {
+    let about = rustix::fs::statvfs(&std::env::temp_dir());
+    let left = about.map_or(u64::MAX, |about| about.f_bavail * about.f_frsize);
+    match left >= ROOM_BYTES {
+        true => Ok(()),
+        false => Err(no_room()),
+    }
+}
+
+fn no_room() -> Error {
+    tracing::error!(folder = %std::env::temp_dir().display(), "no room for a workbook");
+    Error::Unavailable(
+        "The server has no room for a workbook at present. Try again later, or take CSV.".into(),
+    )
+}
+
+fn io(error: std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => no_room(),
+        _ => Error::Internal(error.to_string()),
+    }
+}
+
 /// A workbook on its way.
 pub(super) struct Book {
     workbook: Workbook,
@@ -58,6 +87,9 @@ impl Book {
     pub(super) fn write(&mut self, cells: Vec<Cell>) -> Result<()> {
         if self.sheets == 0 || self.row > self.sheet_rows {
             self.begin_sheet().map_err(failed)?;
+        }
+        if self.row % ROWS_PER_LOOK == 1 {
+            refuse_full()?;
         }
         let (row, zone) = (self.row, self.time_zone);
         let links_left = LINKS.saturating_sub(self.links);
@@ -97,7 +129,7 @@ impl Book {
         if self.sheets == 0 {
             self.begin_sheet().map_err(failed)?;
         }
-        let io = |error: std::io::Error| Error::Internal(error.to_string());
+        refuse_full()?;
         let file = tempfile::tempfile().map_err(io)?;
         let mut buffered = BufWriter::new(file);
         self.workbook
@@ -113,7 +145,10 @@ impl Book {
 }
 
 fn failed(error: XlsxError) -> Error {
-    Error::Internal(error.to_string())
+    match error {
+        XlsxError::IoError(error) => io(error),
+        error => Error::Internal(error.to_string()),
+    }
 }
 
 /// Texts are written as texts: none of them is a formula.

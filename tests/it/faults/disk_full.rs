@@ -4,10 +4,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::reports::{ALLOCATE, Reports, allocation};
+use serde_json::json;
+
+use super::reports::{ALLOCATE, Reports, allocation, report};
+use crate::commands::{command, text};
 use crate::harness::io_faults::IoFaults;
-use crate::harness::process::Process;
-use crate::harness::{eventually, manager};
+use crate::harness::process::{Process, Reply};
+use crate::harness::{engine, eventually, manager, reader};
 
 /// A place for a database that can be filled: a file system of its own where root may mount one, otherwise calls that
 /// find no space.
@@ -61,6 +64,78 @@ fn fill(path: &Path) {
         let bytes = vec![0; size];
         while ballast.write(&bytes).is_ok_and(|written| written > 0) {}
     }
+}
+
+/// Workbooks are written into temporary files: where those have no room, the client comes back later, and nothing panics.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_room_for_a_workbook() {
+    let disk = SmallDisk::new();
+    if !disk.is_mounted {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("s.db").display());
+    let room = disk.folder.path().to_str().expect("a path");
+    let server = Process::start(&url, &[("TMPDIR", room)]).await;
+    server
+        .send(&engine(), &report("1"))
+        .await
+        .expect("an answer");
+    let order = "mutation { exportSyncErrors(input: { format: XLSX }) { downloadUrl } }";
+    let order = server.ask(&reader(), order, json!({})).await;
+    let address = order.expect("an answer").body["data"]["exportSyncErrors"]["downloadUrl"].take();
+    let answer = reqwest::get(address.as_str().expect("an address")).await;
+    let answer = Reply::of(answer.expect("an answer")).await;
+    let answer = answer.expect("a whole answer");
+    assert_eq!(answer.is_not_for_later(), None);
+    server.stop().await;
+    let file = folder.path().join("all.xlsx");
+    let file = file.to_str().expect("a path");
+    let export = [
+        "export",
+        "--portal",
+        "1001",
+        "--format",
+        "xlsx",
+        "--output",
+        file,
+        "--database-url",
+        &url,
+    ];
+    let exported = command(&export).env("TMPDIR", room).output();
+    let exported = exported.expect("a program");
+    let said = text(&exported.stderr);
+    assert!(
+        !exported.status.success() && said.contains("no room for a workbook"),
+        "{said}"
+    );
+    assert!(!said.contains("panic"), "{said}");
+}
+
+/// Half a copy does not stand in the way of the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_room_for_a_copy() {
+    let disk = SmallDisk::new();
+    if !disk.is_mounted {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("s.db").display());
+    let server = Process::start(&url, &[]).await;
+    disk.fill();
+    let copy = disk.folder.path().join("copy.db");
+    let backup = [
+        "backup",
+        copy.to_str().expect("a path"),
+        "--database-url",
+        &url,
+    ];
+    let refused = command(&backup).output().expect("a program");
+    assert!(!refused.status.success());
+    disk.empty();
+    let made = command(&backup).output().expect("a program");
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    server.stop().await;
 }
 
 impl Drop for SmallDisk {

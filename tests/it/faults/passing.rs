@@ -85,6 +85,8 @@ refused! {
     a_read_only_transaction: "25006";
     conflicts_without_end: "40001";
     deadlocks_without_end: "40P01";
+    no_rights: "42501";
+    a_key_that_is_not_there_yet: "42P10";
 }
 
 /// Another transaction came between: the server tries again itself, and nobody hears of it.
@@ -173,6 +175,25 @@ async fn back_ends_that_are_terminated() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statements_that_are_cancelled() {
     under_load("pg_cancel_backend").await;
+}
+
+/// PostgreSQL ends sessions that do nothing for a while: whoever comes next does not notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_are_ended_while_they_are_idle() {
+    let url = postgres::new_database().await;
+    let (_, name) = url.rsplit_once('/').expect("a name");
+    let outsider = Outsider::at(&url).await;
+    let limit = format!("ALTER DATABASE {name} SET idle_session_timeout = '300ms'");
+    outsider.run(&limit).await;
+    let server = Process::start(&url, &[]).await;
+    for n in 0..10 {
+        pause(500).await;
+        let reply = server.send(&engine(), &report(&n.to_string())).await;
+        let reply = reply.expect("an answer");
+        let told = &reply.body["data"]["reportSyncFailures"];
+        assert_eq!(told["recordedCount"], 1, "{reply:#?}");
+    }
+    server.stop().await;
 }
 
 /// PostgreSQL is gone for a while.
