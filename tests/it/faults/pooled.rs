@@ -164,3 +164,26 @@ async fn a_pooler_that_is_gone() {
     doors.work().await;
     server.stop().await;
 }
+
+/// However few connections it lends, and however many others want one, a server that starts knows that it is lent one for a
+/// transaction at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_starts_among_others() {
+    for size in [1, 3] {
+        let url = postgres::new_database().await;
+        let pooler = Pooler::of_size(&url, Mode::Transaction, size).await;
+        let listen = [("SYNC_HEALTH_DATABASE_LISTEN_URL", url.as_str())];
+        let first = Process::start(&pooler.url, &listen).await;
+        let reports = Reports::to(&[&first.url]);
+        let starts = async {
+            for _ in 0..3 {
+                let other = Process::start(&pooler.url, &listen).await;
+                assert!(other.log().contains("behind a pooler"), "{}", other.log());
+                other.stop().await;
+            }
+        };
+        reports.pour_while(starts).await;
+        reports.are_kept(&url).await;
+        first.stop().await;
+    }
+}

@@ -28,6 +28,16 @@ pub struct Pooler {
 impl Pooler {
     /// Starts one before a database.
     pub async fn before(database_url: &str, mode: Mode) -> Self {
+        // Fewer connections than a server has: they are shared.
+        let size = match mode {
+            Mode::Session => 60,
+            Mode::Transaction => 3,
+        };
+        Self::of_size(database_url, mode, size).await
+    }
+
+    /// The same with so many connections to PostgreSQL.
+    pub async fn of_size(database_url: &str, mode: Mode, size: u32) -> Self {
         let address = free_address();
         let (user, rest) = database_url.split_once('@').expect("a user");
         let (target, database) = rest.split_once('/').expect("a database");
@@ -38,7 +48,7 @@ impl Pooler {
             child: None,
         };
         let user = user.rsplit('/').next().expect("a user");
-        pooler.configure(user, target, mode);
+        pooler.configure(user, target, (mode, size));
         pooler.start().await;
         pooler
     }
@@ -52,13 +62,12 @@ impl Pooler {
         }
     }
 
-    fn configure(&self, user: &str, target: &str, mode: Mode) {
+    fn configure(&self, user: &str, target: &str, (mode, size): (Mode, u32)) {
         let (host, port) = target.split_once(':').expect("a port");
         let (own_host, own_port) = self.address.split_once(':').expect("a port");
-        // Fewer connections than a server has: they are shared.
-        let (mode, size) = match mode {
-            Mode::Session => ("session", 60),
-            Mode::Transaction => ("transaction", 3),
+        let mode = match mode {
+            Mode::Session => "session",
+            Mode::Transaction => "transaction",
         };
         let text = format!(
             "[databases]\n* = host={host} port={port} user={user}\n\
