@@ -1,6 +1,5 @@
 //! `sync-health export`: what does not sync, from a database into a file.
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sync_health::classify::Language;
 use sync_health::kernel::auth::Scope;
 use sync_health::kernel::env::Env;
+use sync_health::kernel::private_file;
 use sync_health::sync_errors::SyncErrorStatus;
 use sync_health::sync_errors::export::{Export, ExportFormat, Order, Source};
 use sync_health::sync_errors::filter;
@@ -76,7 +76,7 @@ fn open(path: &Path) -> Result<Box<dyn Write>, String> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdout()));
     }
-    let file = File::create_new(path);
+    let file = private_file::create_new(path);
     let file = file.map_err(|error| format!("cannot make {}: {error}", path.display()))?;
     Ok(Box::new(io::BufWriter::new(file)))
 }

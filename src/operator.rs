@@ -11,6 +11,7 @@ use sync_health::kernel::db::Db;
 use sync_health::kernel::env::Env;
 use sync_health::kernel::mail::{MailConfig, Mailer};
 use sync_health::kernel::metrics::Metrics;
+use sync_health::kernel::private_file;
 use sync_health::kernel::wake::Wake;
 use sync_health::kernel::webhook::WebhookSender;
 use sync_health::{server, upkeep};
@@ -99,6 +100,9 @@ pub async fn backup(options: &Backup) -> Result<(), String> {
         return Err(format!("{file} exists: name a new file"));
     }
     let env = open_existing(&options.database).await?;
+    // SQLite takes an empty file, and leaves to it who may read it.
+    private_file::create_new(&options.file)
+        .map_err(|error| format!("cannot make {file}: {error}"))?;
     let copied = env.db.copy_to(&file).await.map_err(text);
     if copied.is_err() {
         // Half a copy is none, and stands in the way of the next one.

@@ -12,6 +12,7 @@ use sea_orm::sqlx::{self, ConnectOptions, Connection};
 
 use crate::kernel::db::postgres_options;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::private_file;
 
 /// The forms that are taken.
 const FORMS: &str = "--database-url is sqlite://PATH, for example sqlite://sync-health.db, or postgres://USER:PASSWORD@HOST:PORT/DATABASE";
@@ -103,11 +104,13 @@ pub fn make_file(path: &Path) -> std::result::Result<(), String> {
     if path.exists() {
         return Ok(());
     }
-    let made = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path);
-    made.map(|_| ()).map_err(|error| {
+    let made = private_file::create_new(path).map(|_| ());
+    // Several servers may begin at once.
+    let made = made.or_else(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Ok(()),
+        _ => Err(error),
+    });
+    made.map_err(|error| {
         let why = said(&error);
         format!("cannot make the database {}: {why}", path.display())
     })

@@ -9,10 +9,12 @@ use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::{AsyncSmtpTransportBuilder, Error as SmtpError};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use tokio::io::AsyncWriteExt;
 use url::Url;
 
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
+use crate::kernel::private_file;
 
 /// How e-mail is sent.
 #[derive(Clone, Default)]
@@ -142,11 +144,18 @@ impl Mailer {
             }
             Way::Folder(folder, _) => {
                 let path = folder.join(format!("{}.eml", mail.id));
-                let written = tokio::fs::write(path, message.formatted()).await;
+                let written = written(path, message.formatted()).await;
                 written.map_err(|_| MailError::Failed("The folder cannot be written.".into()))
             }
         }
     }
+}
+
+async fn written(path: PathBuf, message: Vec<u8>) -> std::io::Result<()> {
+    let file = private_file::create_new(&path)?;
+    let mut file = tokio::fs::File::from_std(file);
+    file.write_all(&message).await?;
+    file.flush().await
 }
 
 fn transport(

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod page;
 pub mod panics;
 pub mod plain;
+pub mod private_file;
 pub mod progress;
 pub mod scalars;
 pub mod server_keys;

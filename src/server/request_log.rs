@@ -14,7 +14,9 @@ use super::answer::Refusal;
 use super::app::App;
 use super::{layers, telemetry};
 use crate::kernel::error::Error;
+use crate::kernel::limits;
 use crate::kernel::panics::caught;
+use crate::kernel::text::cut;
 
 /// What a handler adds to its line.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +41,7 @@ impl Notes {
 
     /// Who asks: the subject of the token.
     pub(super) fn subject(&self, subject: &str) {
+        let subject = cut(subject, limits::NAME_CHARACTERS.value);
         self.with(|noted| subject.clone_into(&mut noted.subject));
     }
 
@@ -105,8 +108,8 @@ struct Line {
     notes: Notes,
     started: Instant,
     reference: uuid::Uuid,
-    method: Method,
-    path: String,
+    method: &'static str,
+    path: &'static str,
     status: Option<StatusCode>,
 }
 
@@ -118,11 +121,10 @@ impl Drop for Line {
             noted.outcome = "gone";
         }
         let took = self.started.elapsed();
-        let path = PATHS.iter().find(|known| **known == self.path);
-        noted.count(&self.app, path.unwrap_or(&"other"), took);
+        noted.count(&self.app, self.path, took);
         tracing::info!(
             reference = %self.reference,
-            method = %self.method,
+            method = self.method,
             path = self.path,
             status = self.status.map(|status| status.as_u16()),
             microseconds = took.as_micros() as u64,
@@ -137,7 +139,7 @@ impl Drop for Line {
     }
 }
 
-/// The paths that are counted by themselves.
+/// The paths that are counted by themselves. Only they are logged: in another one anything may stand, a token too.
 const PATHS: &[&str] = &[
     "/graphql",
     "/v1/sync-failures",
@@ -148,6 +150,23 @@ const PATHS: &[&str] = &[
     "/graphiql",
 ];
 
+fn known_path(request: &Request) -> &'static str {
+    let path = request.uri().path();
+    let known = PATHS.iter().find(|known| **known == path);
+    known.copied().unwrap_or("other")
+}
+
+/// Methods are whatever a client writes.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::OPTIONS => "OPTIONS",
+        Method::HEAD => "HEAD",
+        _ => "other",
+    }
+}
+
 /// Gives the request its reference and notes, and tells of it in the end.
 pub(super) async fn log(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let mut line = Line {
@@ -155,13 +174,13 @@ pub(super) async fn log(State(app): State<Arc<App>>, mut request: Request, next:
         notes: Notes::default(),
         started: Instant::now(),
         reference: uuid::Uuid::now_v7(),
-        method: request.method().clone(),
-        path: request.uri().path().to_owned(),
+        method: known_method(request.method()),
+        path: known_path(&request),
         status: None,
     };
     request.extensions_mut().insert(line.notes.clone());
     let accepts = Accepts::of(request.headers());
-    let span = tracing::info_span!("request", reference = %line.reference, method = %line.method, path = line.path);
+    let span = tracing::info_span!("request", reference = %line.reference, method = line.method, path = line.path);
     telemetry::continue_trace(&span, request.headers());
     let answered = caught(next.run(request).instrument(span)).await;
     let mut response = answered.unwrap_or_else(|| {
