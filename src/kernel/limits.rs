@@ -180,6 +180,8 @@ limits! {
     CONNECTION_SUBSCRIPTIONS = "connectionSubscriptions", 100, "subscriptions";
     /// One message of a WebSocket.
     WEB_SOCKET_MESSAGE_BYTES = "webSocketMessageBytes", 128 * 1024, "bytes";
+    /// Seconds for which a ticket is good at most; the token's end comes first.
+    TICKET_SECONDS = "ticketSeconds", 86_400, "seconds";
     /// A ticket of `createStreamTicket`: it has to fit into an address.
     STREAM_TICKET_BYTES = "streamTicketBytes", 6 * 1024, "bytes";
     /// A ticket of `exportSyncErrors`: it has to fit into an address.

@@ -79,7 +79,11 @@ async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
     let stream = Accepted::of(&headers);
     let answered = async {
         let (viewer, request) = match request::ticket(&method, &uri) {
-            Some(ticket) => app.tickets.redeem(&app.env, &ticket).await?,
+            Some(ticket) => {
+                let redeemed = app.tickets.redeem(&app.env, &ticket).await?;
+                app.verifier.check(&redeemed.0).await?;
+                redeemed
+            }
             None => {
                 let viewer = viewer(&app, &headers, &notes).await?;
                 (viewer, request::of(&method, &uri, (&headers, body)).await?)

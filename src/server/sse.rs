@@ -69,11 +69,12 @@ pub(super) async fn subscribed(
     let resume = last.filter(|id| !id.is_empty()).map(str::to_owned);
     let seat = app.occupancy.take(Place::Stream)?;
     let expires_at = Instant::now() + viewer.time_left();
+    let holder = viewer.clone();
     let mut delivery = Delivery::subscribe(app, viewer, prepared, (resume, notes.clone()))?;
     let (sender, receiver) = mpsc::channel(EVENTS);
     // Nothing is in the channel yet: there is room.
     let _ = sender.try_send(first(&mut delivery).await.into());
-    let telling = tell(app.clone(), delivery, expires_at, sender);
+    let telling = tell(app.clone(), (holder, expires_at), delivery, sender);
     app.open.spawn(async move {
         telling.await;
         drop(seat);
@@ -102,8 +103,8 @@ async fn first(delivery: &mut Delivery) -> Vec<u8> {
 /// token or the server it ends without the word `complete`, so that clients come back.
 async fn tell(
     app: Arc<App>,
+    (holder, expires_at): (Viewer, Instant),
     mut delivery: Delivery,
-    expires_at: Instant,
     sender: mpsc::Sender<Bytes>,
 ) {
     let pause = app.config.ping;
@@ -124,7 +125,10 @@ async fn tell(
                 Some(piece) => of(&piece),
                 None => return,
             },
-            _ = keep_alive.tick() => comment(delivery.position()),
+            _ = keep_alive.tick() => match app.verifier.check(&holder).await {
+                Ok(()) => comment(delivery.position()),
+                Err(_) => return,
+            },
         };
         let sent = tokio::time::timeout(app.config.send, sender.send(event.into()));
         match sent.await {

@@ -12,7 +12,7 @@ use super::operation::Guarded;
 use super::request::GraphQlRequest;
 use super::request_log::Notes;
 use super::subscription;
-use crate::kernel::auth::{Purpose, Read, Viewer};
+use crate::kernel::auth::{self, Purpose, Read, Viewer};
 use crate::kernel::call::Call;
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
@@ -59,7 +59,7 @@ pub struct CreateStreamTicketPayload {
     /// Opens the stream: `new EventSource("/graphql?ticket=" + ticket)`. Whoever holds it can read what this
     /// subscription tells, and nothing else. Null when something was refused.
     ticket: Option<String>,
-    /// Until when it opens the stream, as often as it is asked: the end of the token. Null when something was refused.
+    /// Until when it opens the stream, as often as it is asked: the end of the token, a day at most. Null when something was refused.
     expires_at: Option<Instant>,
     /// What was refused.
     user_errors: Vec<UserError>,
@@ -85,7 +85,7 @@ impl StreamMutations {
         match tickets.create(call, input).await? {
             Ok(ticket) => Ok(CreateStreamTicketPayload {
                 ticket: Some(ticket),
-                expires_at: Some(Instant(call.viewer.expires_at().timestamp_micros())),
+                expires_at: Some(Instant(auth::until(&call.viewer).timestamp_micros())),
                 user_errors: Vec::new(),
             }),
             Err(error) => Ok(CreateStreamTicketPayload {

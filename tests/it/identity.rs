@@ -15,6 +15,7 @@ use sync_health::kernel::auth::{KeySource, VerifierConfig};
 use sync_health::kernel::config::Config;
 
 use crate::commands::{command, ran};
+use crate::harness::live::{EventStream, Socket};
 use crate::harness::{Backend, Server, both, reader};
 
 /// The issuer's private keys: made for these tests, good for nothing else.
@@ -258,5 +259,53 @@ async fn secret_beside_keys() {
     for token in [reader(), signed("ec", Some("ec"), &claims())] {
         assert_eq!(status(&server, &token).await, StatusCode::OK);
     }
+    server.finish().await;
+}
+
+/// With its key ends what a token had begun: sockets, streams, and the tickets that were made with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn authority_ends_with_its_key() {
+    let issuer = Issuer::start(&["rsa", "ec"]).await;
+    let server = Server::start_with(Backend::Sqlite, |config| {
+        configured(&mut config.auth, KeySource::Url(issuer.url.clone()));
+        config.auth.key_max_age = Duration::ZERO;
+        config.live.ping = Duration::from_millis(300);
+    })
+    .await;
+    let token = signed("rsa", Some("rsa"), &claims());
+    let subscription = "subscription { syncErrorEvents(hubId: 1001) { cursor } }";
+    let make = "mutation ($query: String!) {
+        createStreamTicket(input: { query: $query }) { ticket }
+        exportSyncErrors(input: { hubId: 1001, format: CSV }) { downloadUrl } }";
+    let made = server
+        .data(&token, make, json!({ "query": subscription }))
+        .await;
+    let ticket = made["createStreamTicket"]["ticket"].as_str();
+    let ticket = ticket.expect("a ticket");
+    let stream = format!("{}/graphql?ticket={ticket}", server.url);
+    let download = made["exportSyncErrors"]["downloadUrl"].as_str();
+    let download = download.expect("an address");
+    let open = async |url: &str| {
+        let request = server.http.get(url).header("accept", "text/event-stream");
+        request.send().await.expect("an answer").status()
+    };
+    assert_eq!(open(&stream).await, StatusCode::OK);
+    assert_eq!(open(download).await, StatusCode::OK);
+    let mut told = EventStream::with_ticket(&server, ticket, None).await;
+    let mut idle = Socket::connect(&server, &token).await;
+    let mut asking = Socket::connect(&server, &token).await;
+    asking
+        .subscribe("1", "{ service { version } }", json!({}))
+        .await;
+    assert_eq!(asking.next().await["type"], "next");
+    issuer.set(key_set(&["ec"]));
+    assert_eq!(open(&stream).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(open(download).await, StatusCode::UNAUTHORIZED);
+    asking
+        .subscribe("2", "{ service { version } }", json!({}))
+        .await;
+    assert_eq!(asking.closed().await, 4403);
+    assert_eq!(idle.closed().await, 4403);
+    assert_eq!(told.next().await, None);
     server.finish().await;
 }

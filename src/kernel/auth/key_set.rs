@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde::Deserialize;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::VerifierConfig;
+use super::{KeyMark, VerifierConfig};
 
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
@@ -29,6 +29,7 @@ pub enum KeySource {
 pub(super) struct Key {
     pub(super) key: DecodingKey,
     pub(super) algorithm: Algorithm,
+    pub(super) mark: KeyMark,
 }
 
 type Keys = HashMap<String, Arc<Key>>;
@@ -162,6 +163,7 @@ fn parse(bytes: &[u8]) -> Result<Keys, String> {
 }
 
 fn usable(key: serde_json::Value) -> Option<(String, Arc<Key>)> {
+    let written = key.to_string();
     let jwk: Jwk = serde_json::from_value(key).ok()?;
     let id = jwk.common.key_id.clone()?;
     if !matches!(
@@ -177,5 +179,11 @@ fn usable(key: serde_json::Value) -> Option<(String, Arc<Key>)> {
         (AlgorithmFamily::Ed, None | Some(KeyAlgorithm::EdDSA)) => Algorithm::EdDSA,
         _ => return None,
     };
-    Some((id, Arc::new(Key { key, algorithm })))
+    let mark = KeyMark::of(Some(&id), written.as_bytes());
+    let key = Key {
+        key,
+        algorithm,
+        mark,
+    };
+    Some((id, Arc::new(key)))
 }

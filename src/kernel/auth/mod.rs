@@ -11,11 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::kernel::error::{Error, Result};
 
 pub use key_set::KeySource;
-pub use ticket::Purpose;
+pub use ticket::{Purpose, until};
 pub use token::sign;
 pub use verifier::{Verifier, VerifierConfig};
 
@@ -137,6 +139,31 @@ pub enum Portals {
     Named(Vec<i64>),
 }
 
+/// Which key a token was signed with: authority ends with it, however long the token would be good.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyMark {
+    /// The `kid` of a public key; absent for the secret.
+    kid: Option<Arc<str>>,
+    /// A digest of the key itself: another one may get the same `kid`.
+    digest: Arc<str>,
+}
+
+impl KeyMark {
+    fn of(kid: Option<&str>, key: &[u8]) -> Self {
+        const BYTES: usize = 8;
+        let digest = Sha256::digest(key);
+        let digest: String = digest
+            .iter()
+            .take(BYTES)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self {
+            kid: kid.map(Arc::from),
+            digest: digest.into(),
+        }
+    }
+}
+
 /// Whoever holds a verified token.
 #[derive(Debug, Clone)]
 pub struct Viewer {
@@ -145,6 +172,7 @@ pub struct Viewer {
     portals: Portals,
     expires_at: DateTime<Utc>,
     leeway: Duration,
+    key: KeyMark,
 }
 
 impl Viewer {

@@ -4,15 +4,16 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::token::Claims;
-use super::{Portals, Viewer};
+use super::{KeyMark, Portals, Viewer};
 use crate::kernel::error::{Error, Result};
-use crate::kernel::limits::Limit;
+use crate::kernel::limits::{self, Limit};
 
 /// What a kind of tickets is for.
 #[derive(Debug)]
@@ -25,11 +26,20 @@ pub struct Purpose {
     pub limit: Limit,
 }
 
+/// Until when a ticket that is made now is good: no longer than the token, and a day at most.
+pub fn until(viewer: &Viewer) -> DateTime<Utc> {
+    let most = TimeDelta::seconds(limits::TICKET_SECONDS.value as i64);
+    viewer.expires_at().min(Utc::now() + most)
+}
+
 #[derive(Serialize, Deserialize)]
 struct TicketClaims<T> {
     aud: String,
     #[serde(flatten)]
     holder: Claims,
+    /// What signed the token that it was made with.
+    #[serde(default)]
+    key: KeyMark,
     request: T,
 }
 
@@ -48,7 +58,8 @@ impl Purpose {
         };
         let claims = TicketClaims {
             aud: self.audience.into(),
-            holder: Claims::of(viewer, &portals),
+            holder: Claims::of(viewer, &portals, until(viewer)),
+            key: viewer.key.clone(),
             request,
         };
         let key = EncodingKey::from_secret(key);
@@ -78,9 +89,14 @@ impl Purpose {
             _ => self.refused("it cannot be read"),
         })?;
         let TicketClaims {
-            holder, request, ..
+            holder,
+            key,
+            request,
+            ..
         } = claims.claims;
-        let viewer = holder.viewer(leeway).map_err(|why| self.refused(&why))?;
+        let viewer = holder
+            .viewer(leeway, key)
+            .map_err(|why| self.refused(&why))?;
         Ok((viewer, request))
     }
 

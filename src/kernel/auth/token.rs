@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::{Deserialize, Serialize};
 
-use super::{Portals, Viewer, parse_hub_id};
+use super::{KeyMark, Portals, Viewer, parse_hub_id};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 
@@ -34,21 +34,25 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(
 
 impl Claims {
     /// What a viewer's token says, for these portals.
-    pub(super) fn of(viewer: &Viewer, portals: &Portals) -> Self {
+    pub(super) fn of(viewer: &Viewer, portals: &Portals, until: DateTime<Utc>) -> Self {
         let portals = match portals {
             Portals::All => vec!["*".into()],
             Portals::Named(ids) => ids.iter().map(|id| (*id).into()).collect(),
         };
         Self {
             sub: viewer.subject().to_owned(),
-            exp: viewer.expires_at().timestamp(),
+            exp: until.timestamp(),
             scope: viewer.scopes().join(" "),
             portals,
         }
     }
 
     /// Whoever the token was made for; in words what is wrong with it.
-    pub(super) fn viewer(self, leeway: Duration) -> std::result::Result<Viewer, String> {
+    pub(super) fn viewer(
+        self,
+        leeway: Duration,
+        key: KeyMark,
+    ) -> std::result::Result<Viewer, String> {
         let portals = parse_portals(&self.portals)?;
         let expires_at =
             DateTime::from_timestamp(self.exp, 0).ok_or("its exp is out of range".to_owned())?;
@@ -58,6 +62,7 @@ impl Claims {
             portals,
             expires_at,
             leeway,
+            key,
         })
     }
 }

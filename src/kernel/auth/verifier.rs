@@ -8,9 +8,9 @@ use std::time::Duration;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
 
-use super::Viewer;
 use super::key_set::{KeySet, KeySource};
 use super::token::Claims;
+use super::{KeyMark, Viewer};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 
@@ -50,7 +50,7 @@ impl VerifierConfig {
 
 /// Verifies tokens.
 pub struct Verifier {
-    secret: Option<DecodingKey>,
+    secret: Option<(DecodingKey, KeyMark)>,
     keys: Option<KeySet>,
     validation: Validation,
 }
@@ -78,7 +78,10 @@ impl Verifier {
         };
         let secret = config.secret.as_deref();
         Ok(Self {
-            secret: secret.map(DecodingKey::from_secret),
+            secret: secret.map(|secret| {
+                let mark = KeyMark::of(None, secret);
+                (DecodingKey::from_secret(secret), mark)
+            }),
             keys,
             validation,
         })
@@ -121,16 +124,45 @@ impl Verifier {
             }
             _ => Err(ALGORITHMS),
         };
-        let viewer = claims.map_err(refuse)?.viewer(leeway);
+        let (claims, key) = claims.map_err(refuse)?;
+        let viewer = claims.viewer(leeway, key);
         viewer.map_err(|why| refuse(&why))
     }
 
-    fn verify_by_secret(&self, token: &str) -> Result<Claims, &'static str> {
-        let secret = self.secret.as_ref().ok_or(NOT_HS256)?;
-        claims(token, secret, &self.validation)
+    /// UNAUTHENTICATED when the key that signed the viewer's token is none any more: to be asked wherever a viewer is kept
+    /// for longer than a request.
+    pub async fn check(&self, viewer: &Viewer) -> Result<()> {
+        let is_held = match &viewer.key.kid {
+            None => self
+                .secret
+                .as_ref()
+                .is_some_and(|(_, mark)| *mark == viewer.key),
+            Some(kid) => match &self.keys {
+                Some(keys) => keys
+                    .find(kid)
+                    .await
+                    .is_some_and(|key| key.mark == viewer.key),
+                None => false,
+            },
+        };
+        match is_held {
+            true => Ok(()),
+            false => Err(Error::Unauthenticated(
+                "The key that signed the token was withdrawn. Send a new token.".into(),
+            )),
+        }
     }
 
-    async fn verify_by_key(&self, token: &str, header: &Header) -> Result<Claims, &'static str> {
+    fn verify_by_secret(&self, token: &str) -> Result<(Claims, KeyMark), &'static str> {
+        let (secret, mark) = self.secret.as_ref().ok_or(NOT_HS256)?;
+        Ok((claims(token, secret, &self.validation)?, mark.clone()))
+    }
+
+    async fn verify_by_key(
+        &self,
+        token: &str,
+        header: &Header,
+    ) -> Result<(Claims, KeyMark), &'static str> {
         let keys = self.keys.as_ref().ok_or(ONLY_HS256)?;
         let id = header.kid.as_deref().ok_or("its header has no kid")?;
         let key = keys
@@ -142,7 +174,7 @@ impl Verifier {
         }
         let mut validation = self.validation.clone();
         validation.algorithms = vec![key.algorithm];
-        claims(token, &key.key, &validation)
+        Ok((claims(token, &key.key, &validation)?, key.mark.clone()))
     }
 }
 

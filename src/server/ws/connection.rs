@@ -85,8 +85,20 @@ impl Connection {
                 self.running.remove(&id);
                 Ok(None)
             }
-            Incoming::Subscribe { id, payload } => self.subscribe(id, payload),
+            Incoming::Subscribe { id, payload } => {
+                self.check().await?;
+                self.subscribe(id, payload)
+            }
         }
+    }
+
+    /// Ends it when the key of its token was withdrawn.
+    pub(super) async fn check(&mut self) -> Result<(), End> {
+        let Some((viewer, _)) = &self.viewer else {
+            return Ok(());
+        };
+        let checked = self.app.verifier.check(viewer).await;
+        checked.map_err(|error| End::Here(4403, error.answer().message))
     }
 
     /// The token comes as `Authorization` in the payload, unless the upgrade brought it.

@@ -108,6 +108,9 @@ async fn speak(mut connection: Connection, socket: &mut WebSocket) -> End {
             // Two intervals without a word: the other side is gone.
             Next::Tick if !is_alive => return End::Gone,
             Next::Tick => {
+                if let Err(end) = Box::pin(connection.check()).await {
+                    return end;
+                }
                 is_alive = false;
                 vec![message::PING.into()]
             }
