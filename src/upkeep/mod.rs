@@ -12,6 +12,7 @@ mod feed;
 mod feeds;
 mod record;
 mod retention;
+mod search;
 mod statistics;
 mod storage;
 
@@ -41,6 +42,10 @@ pub async fn sweep(env: &Env, config: &RetentionConfig) {
     loop {
         tokio::time::sleep(PAUSE).await;
         let now = env.clock.now();
+        if let Err(error) = search::follow(env).await {
+            // Logged where it is translated; the next look tries again.
+            let _ = error.answer();
+        }
         if now >= look_at {
             if let Err(error) = erasure::go_on(env).await {
                 // Logged where it is translated; the next look tries again.
@@ -66,5 +71,6 @@ async fn round(env: &Env, config: &RetentionConfig, now: Micros) -> Result<()> {
             let _ = error.answer();
         }
     }
+    search::follow_all(env).await?;
     statistics::learn(&env.db).await
 }

@@ -51,6 +51,7 @@ mod resync_corners;
 mod resync_live;
 mod resync_pages;
 mod retries;
+mod searches;
 mod shapes;
 mod slow_clients;
 mod start_up;
