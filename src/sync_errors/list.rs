@@ -150,7 +150,7 @@ async fn total(call: &Call, portal: &Portal, list: &List) -> Result<TotalCount> 
         return Ok(TotalCount::exact(portal.row.sum(categories, count)));
     }
     let matching = match &list.search {
-        Some(search) => among(search.found(), &portal.scope, list)?,
+        Some(search) => looked_up(search, &portal.scope, list)?,
         None => filtered(&portal.scope, list)?,
     };
     TotalCount::of(&call.snapshot, matching).await
@@ -201,18 +201,14 @@ pub(super) fn filtered<R: Right>(scope: &Scope<R>, list: &List) -> Result<Select
     narrowed(of_portal(scope, list), scope, list)
 }
 
-/// The same among errors whose ids are found by a statement, which goes first.
-pub(super) fn among<R: Right>(
-    found: SelectStatement,
+/// The same by an index of texts.
+pub(super) fn looked_up<R: Right>(
+    search: &Search,
     scope: &Scope<R>,
     list: &List,
 ) -> Result<SelectStatement> {
-    let mut select = Query::select();
-    select
-        .from_subquery(found, "found")
-        .cross_join(sync_errors::Entity)
-        .and_where(Expr::col(sync_errors::Column::Id).eq(Expr::col(("found", "error_id"))));
-    narrowed(narrowed_to_portal(select, scope, list), scope, list)
+    let errors = narrowed_to_portal(search.errors(), scope, list);
+    narrowed(errors, scope, list)
 }
 
 /// The errors of a portal among which those of a list are.

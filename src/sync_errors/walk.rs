@@ -44,7 +44,7 @@ pub(super) async fn read<R: Right>(
             return Ok(near);
         }
     }
-    let mut found = list::among(search.found(), scope, list)?;
+    let mut found = list::looked_up(search, scope, list)?;
     in_order(&mut found, list, page, Way::Sorted);
     fetch(call, found, page).await
 }

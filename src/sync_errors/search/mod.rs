@@ -9,15 +9,18 @@ pub mod index;
 mod part;
 
 use sea_orm::sea_query::{
-    BinOper, Expr, ExprTrait, LikeExpr, Query, SelectStatement, SimpleExpr, UnionType,
+    BinOper, Expr, ExprTrait, JoinType, LikeExpr, Order, Query, SelectStatement, SimpleExpr,
+    UnionType,
 };
 use sea_orm::{DbBackend, FromQueryResult};
 
 use crate::kernel::auth::{Right, Scope};
 use crate::kernel::call::Call;
+use crate::kernel::columns::columns;
 use crate::kernel::error::Result;
 use crate::kernel::text::{fold, like_pattern};
 use crate::sync_errors::api::SyncErrorFilter;
+use crate::sync_errors::tables::sync_errors;
 use index::numbers;
 
 /// Entries that are walked along before the index of texts is asked: where every hundredth says it, a page is full.
@@ -56,16 +59,38 @@ impl Search {
             true => Vec::new(),
             false => sample(call, scope.hub_id()).await?,
         };
-        let texts = texts.iter().map(|row| row.search_text.as_str());
+        let texts: Vec<&str> = texts.iter().map(|row| row.search_text.as_str()).collect();
         Ok(Some(Self {
             backend: call.snapshot.backend(),
             hub_id: scope.hub_id(),
-            part: part::rarest(&text, texts).to_owned(),
+            part: part::rarest(&text, &texts).to_owned(),
         }))
     }
 
-    /// The errors that may say it, each once.
-    pub(super) fn found(&self) -> SelectStatement {
+    /// The rows of errors that may say it, each once; no column is selected yet.
+    pub(super) fn errors(&self) -> SelectStatement {
+        use sync_errors::{Column, Entity};
+        let is_found = || Expr::col(Column::Id).eq(Expr::col(("found", "error_id")));
+        let mut select = Query::select();
+        select.from_subquery(self.found(), "found");
+        if self.backend != DbBackend::Postgres {
+            return select.cross_join(Entity).and_where(is_found()).to_owned();
+        }
+        // Each by its key: a join would be one with all errors of the portal, where the planner expects many to say it.
+        let row = Query::select()
+            .columns(columns::<Entity>())
+            .from(Entity)
+            .and_where(Expr::col(Column::HubId).eq(self.hub_id))
+            .and_where(is_found())
+            .offset(0)
+            .to_owned();
+        let on = Expr::val(true);
+        select.join_lateral(JoinType::InnerJoin, row, "sync_errors", on);
+        select
+    }
+
+    /// Their ids.
+    fn found(&self) -> SelectStatement {
         let mut known = match self.backend {
             DbBackend::Postgres => self.known_to_postgres(),
             _ => self.known_to_sqlite(),
@@ -126,6 +151,8 @@ async fn sample(call: &Call, hub_id: i64) -> Result<Vec<Text>> {
         .column("search_text")
         .from("search_texts")
         .and_where(Expr::col("hub_id").eq(hub_id))
+        // In the order of their key: else PostgreSQL gathers all of the portal from the index of texts.
+        .order_by("error_id", Order::Asc)
         .limit(SAMPLE);
     call.snapshot.all(&select).await
 }
