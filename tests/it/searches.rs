@@ -10,7 +10,7 @@ use crate::harness::{
 use crate::upkeep::{count, run};
 
 /// More errors than are walked along in the order of a list.
-const MANY: i64 = 5_200;
+const MANY: i64 = 8_200;
 
 /// What few errors say, the oldest of all.
 const SAID: [&str; 10] = [
@@ -71,7 +71,7 @@ fn saying(number: usize, message: &str) -> Value {
 /// Errors of the portal that say something else, newer than those.
 async fn others(server: &Server, portal: &str, number: i64) {
     let line = |n: i64| {
-        let more = json!({ "code": "STRING_TOO_LONG", "message": format!("F{n}: data value too large: v{n} (max length=40)"), "fields": [format!("F{n}__c")] });
+        let more = json!({ "code": "STRING_TOO_LONG", "message": format!("F{n}: data value too large: v{n}{} (max length=40)", if n % 20 == 0 { " some" } else { "" }), "fields": [format!("F{n}__c")] });
         failure(&format!("o{n}"), 5, more).to_string() + "\n"
     };
     let sent = server
@@ -115,10 +115,11 @@ async fn all(server: &Server, search: &str, more: &Value) -> Vec<String> {
 }
 
 /// Lists in an order that an index has, forwards and backwards, and in one that none has.
-fn lists() -> [Value; 3] {
+fn lists() -> [Value; 4] {
     let order = |field: &str, direction: &str| json!({ "field": field, "direction": direction });
     [
         json!({}),
+        json!({ "orderBy": order("OCCURRENCE_COUNT", "ASC") }),
         json!({ "orderBy": order("FIRST_SEEN_AT", "ASC"), "statuses": [] }),
         json!({ "orderBy": order("LAST_SEEN_AT", "DESC"), "statuses": [] }),
     ]
@@ -176,6 +177,10 @@ both! {
         finds_all(server).await;
         let common = page(server, "value too large", json!({ "first": 50 })).await;
         assert_eq!((common["nodes"].as_array().map(Vec::len), &common["totalCount"]), (Some(50), &json!(MANY)));
+        for mut list in lists() {
+            list["first"] = 100.into();
+            assert_eq!(all(server, "some (max", &list).await.len() as i64, MANY / 20, "{list}");
+        }
         let long = format!("{} F7: data value too large: v7 (MAX", " ".repeat(160));
         assert_eq!(all(server, &long, &json!({})).await.len(), 1);
     }
@@ -210,6 +215,34 @@ both! {
         server.pass(Duration::days(400));
         eventually("a swept text", async || (db.number(amber).await == 0).then_some(())).await;
         assert_eq!(found("amber", json!([])).await, [""; 0]);
+        db.close().await;
+    }
+}
+
+both! {
+    /// What is forgotten of a record is not found, and the index has none of it.
+    async fn forgotten(server) {
+        let hers = |record: &str, value: &str| {
+            let message = format!("Title: data value too large: {value} (max length=40)");
+            failure(record, 1, json!({ "code": "STRING_TOO_LONG", "message": message, "fields": ["Title"] }))
+        };
+        server.record(json!([hers("501", "Countess"), hers("77501", "Lovelace")])).await;
+        indexed(server).await;
+        let any = json!({ "statuses": [] });
+        assert_eq!(all(server, "Lovelace", &any).await.len(), 1);
+        let url = &server.database_url;
+        let forget = ["forget", "--portal", "1001", "--record", "HUBSPOT:contact:77501", "--database-url", url, "--yes"];
+        let told = run(&forget).await;
+        assert!(told.status.success(), "{told:?}");
+        assert_eq!(all(server, "Lovelace", &any).await.len(), 0);
+        assert_eq!(all(server, "Countess", &any).await.len(), 1);
+        let db = Outsider::at(url).await;
+        let left = "SELECT COUNT(*) AS number FROM search_texts WHERE search_text LIKE '%lovelace%'";
+        assert_eq!(db.number(left).await, 0);
+        if url.starts_with("sqlite") {
+            let left = "SELECT COUNT(*) AS number FROM search_index WHERE search_index MATCH '\"vel\" AND \"lac\"'";
+            assert_eq!(db.number(left).await, 0);
+        }
         db.close().await;
     }
 }

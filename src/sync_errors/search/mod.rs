@@ -23,8 +23,8 @@ use crate::sync_errors::api::SyncErrorFilter;
 use crate::sync_errors::tables::sync_errors;
 use index::numbers;
 
-/// Entries that are walked along before the index of texts is asked: where every hundredth says it, a page is full.
-pub(super) const WALKED: u64 = 5_000;
+/// Entries that are walked along before the index of texts is asked: where one of 160 says it, a page of 50 is full.
+pub(super) const WALKED: u64 = 8_000;
 /// Texts by which is judged what is rare.
 const SAMPLE: u64 = 300;
 /// The shortest text that an index of three characters in a row finds.
