@@ -40,6 +40,12 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(4);
 const WARM_UP: Duration = Duration::from_secs(8);
 const AT_ONCE: Duration = Duration::from_millis(100);
+/// What 1 of 10,000 errors says, 1 of 1,000, and 1 of 12.
+const LOOKED_FOR: [(&str, &str); 3] = [
+    ("rare", "metric_4704_"),
+    ("middling", "metric_470"),
+    ("common", "restricted picklist"),
+];
 const PAGE: &str = include_str!("peers/mercurius.graphql");
 const POSTGRAPHILE_PAGE: &str = include_str!("peers/postgraphile.graphql");
 
@@ -142,6 +148,38 @@ async fn measure(database: &str, url: &str, size: u32) {
     }
     for contestant in &contestants {
         tell(database, size, contestant);
+    }
+    drop(contestants);
+    search(&server, &format!("{database} | {size}")).await;
+}
+
+/// One client looks for what few, some and many errors say.
+async fn search(server: &Server, of: &str) {
+    for (kind, text) in LOOKED_FOR {
+        for what in ["nodes { id message }", "totalCount nodes { id message }"] {
+            let query = format!(
+                "{{ portal {{ syncErrors(first: 50, filter: {{ search: \"{text}\" }}) {{ {what} }} }} }}"
+            );
+            let request = server
+                .http
+                .post(format!("{}/graphql", server.url))
+                .bearer_auth(sign(1, "sync-health:read"))
+                .json(&json!({ "query": query }));
+            let round = load(server.pid(), 1, tiny::or(ROUND, AT_ONCE), &request).await;
+            let counts = if what.starts_with("total") {
+                ", counted"
+            } else {
+                ""
+            };
+            println!(
+                "| {of} | search: {kind}{counts} | {:.0} | {:.0} | {:.1} | {:.1} | {:.0} |",
+                round.requests_per_second,
+                round.cpu_per_request,
+                round.p50,
+                round.p99,
+                resident_mb(server.pid()),
+            );
+        }
     }
 }
 

@@ -49,6 +49,7 @@ mod m0012_erasures;
 mod m0014_history;
 mod m0015_time;
 mod m0016_write_probes;
+mod m0017_search;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -70,6 +71,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_history::Migration),
             Box::new(m0015_time::Migration),
             Box::new(m0016_write_probes::Migration),
+            Box::new(m0017_search::Migration),
         ]
     }
 }

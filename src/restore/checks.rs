@@ -85,7 +85,11 @@ async fn texts(db: &DatabaseConnection, sql: &str) -> Result<Vec<String>, DbErr>
 
 /// What SQLite says of a copy.
 pub(super) fn of(copy: &Path, error: &DbErr) -> String {
-    format!("{} cannot be read: {error}", copy.display())
+    let what = match code(error) {
+        Some(11) => "is damaged",
+        _ => "cannot be read",
+    };
+    format!("{} {what}: {error}", copy.display())
 }
 
 fn code(error: &DbErr) -> Option<i32> {

@@ -188,6 +188,7 @@ async fn work(app: &App, config: &Config, mut is_migrated: bool) {
         () = again(|| notifications::deliver(&app.env)) => {}
         () = again(|| resync::push(&app.env)) => {}
         () = again(|| upkeep::sweep(&app.env, &config.retention)) => {}
+        () = again(|| upkeep::follow_texts(&app.env)) => {}
     }
 }
 

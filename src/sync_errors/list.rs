@@ -20,8 +20,9 @@ use crate::sync_errors::SyncErrorStatus;
 use crate::sync_errors::api::{
     ErrorListArguments, SyncError, SyncErrorFilter, SyncErrorOrderField,
 };
+use crate::sync_errors::search::Search;
 use crate::sync_errors::tables::{ByPosition, sync_errors};
-use crate::sync_errors::{api, filter};
+use crate::sync_errors::{api, filter, walk};
 
 /// The statuses of a list that names none: what the tab shows.
 pub fn default_statuses() -> Option<Vec<SyncErrorStatus>> {
@@ -29,11 +30,13 @@ pub fn default_statuses() -> Option<Vec<SyncErrorStatus>> {
 }
 
 /// A checked request for a list.
-struct List {
-    statuses: Vec<SyncErrorStatus>,
-    filter: SyncErrorFilter,
-    order: SyncErrorOrderField,
-    descending: bool,
+pub(super) struct List {
+    pub(super) statuses: Vec<SyncErrorStatus>,
+    pub(super) filter: SyncErrorFilter,
+    /// What of the filter is looked up.
+    pub(super) search: Option<Search>,
+    pub(super) order: SyncErrorOrderField,
+    pub(super) descending: bool,
 }
 
 /// Orders of cursors: part of every cursor that was given out.
@@ -48,7 +51,7 @@ fn cursor_order(field: SyncErrorOrderField, descending: bool) -> u8 {
 }
 
 /// A page of a portal's errors, with what the request wants of their records, in two statements and at most one more
-/// for the count.
+/// for the count; where texts are searched, in up to three more.
 pub async fn connection(
     ctx: &Context<'_>,
     portal: &Portal,
@@ -61,17 +64,17 @@ pub async fn connection(
     let matches_nothing = restrict_to(&mut filter, arguments.category);
     let list = List {
         statuses: arguments.statuses.unwrap_or_default(),
-        filter,
         order: order.field,
         descending: order.direction == OrderDirection::Desc,
+        search: Search::of(call, &portal.scope, &filter).await?,
+        filter,
     };
     let cursor_order = cursor_order(list.order, list.descending);
     let page = Page::both_ways(&arguments.page, cursor_order)?;
     let look = ctx.look_ahead();
-    let rows = if matches_nothing {
-        Vec::new()
-    } else {
-        read(call, &portal.scope, &list, &page).await?
+    let rows = match matches_nothing {
+        true => Vec::new(),
+        false => walk::read(call, &portal.scope, &list, &page).await?,
     };
     let total = match wants_total(&look) {
         true if matches_nothing => TotalCount::exact(0),
@@ -119,56 +122,6 @@ fn value(order: SyncErrorOrderField, row: &sync_errors::Model) -> i64 {
     }
 }
 
-fn column(order: SyncErrorOrderField) -> sync_errors::Column {
-    match order {
-        SyncErrorOrderField::LastSeenAt => sync_errors::Column::LastSeenAt,
-        SyncErrorOrderField::FirstSeenAt => sync_errors::Column::FirstSeenAt,
-        SyncErrorOrderField::AffectedRecordCount => sync_errors::Column::AffectedRecordCount,
-        SyncErrorOrderField::OccurrenceCount => sync_errors::Column::OccurrenceCount,
-    }
-}
-
-/// The row comparison keeps a page in the middle of a long list as cheap as the first.
-async fn read<R: Right>(
-    call: &Call,
-    scope: &Scope<R>,
-    list: &List,
-    page: &Page,
-) -> Result<Vec<sync_errors::Model>> {
-    let mut select = filtered(scope, list)?;
-    select.expr(Expr::cust(shown_columns::<sync_errors::Entity>(
-        "sync_errors",
-    )));
-    let column = column(list.order);
-    let ordered = match list.filter.affecting {
-        // A record has few errors. The sign keeps SQLite from walking all of the portal in this order to find them.
-        Some(_) => Expr::cust(format!("+{}", column.as_str())),
-        None => Expr::col(column),
-    };
-    let key = [ordered, Expr::col(sync_errors::Column::Id)];
-    let place = |cursor: Cursor| Expr::tuple([Expr::val(cursor.value), Expr::val(cursor.id)]);
-    for (cursor, is_after) in [(page.after, true), (page.before, false)] {
-        let Some(cursor) = cursor else { continue };
-        let tuple = Expr::tuple(key.clone());
-        select.and_where(if is_after == list.descending {
-            tuple.lt(place(cursor))
-        } else {
-            tuple.gt(place(cursor))
-        });
-    }
-    let order = if list.descending == page.backwards {
-        Order::Asc
-    } else {
-        Order::Desc
-    };
-    for expression in key {
-        select.order_by_expr(expression, order.clone());
-    }
-    select.limit(page.fetch_count());
-    let rows: Vec<ByPosition<_>> = call.snapshot.all(&select).await?;
-    Ok(rows.into_iter().map(|row| row.0).collect())
-}
-
 /// All columns of a table but the text to search in, which nobody is shown and which is as long as the others together.
 pub(super) fn shown_columns<E: EntityTrait>(table: &str) -> String {
     let columns = E::Column::iter().map(|column| match column.as_str() {
@@ -196,7 +149,11 @@ async fn total(call: &Call, portal: &Portal, list: &List) -> Result<TotalCount> 
         };
         return Ok(TotalCount::exact(portal.row.sum(categories, count)));
     }
-    TotalCount::of(&call.snapshot, filtered(&portal.scope, list)?).await
+    let matching = match &list.search {
+        Some(search) => looked_up(search, &portal.scope, list)?,
+        None => filtered(&portal.scope, list)?,
+    };
+    TotalCount::of(&call.snapshot, matching).await
 }
 
 /// The errors of some statuses (none: of any) that match a filter; no column is selected yet.
@@ -209,6 +166,7 @@ pub(super) fn matching<R: Right>(
     let list = List {
         statuses,
         filter: filter.clone(),
+        search: None,
         order: SyncErrorOrderField::FirstSeenAt,
         descending: false,
     };
@@ -238,18 +196,48 @@ pub(super) async fn in_order(
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
-fn filtered<R: Right>(scope: &Scope<R>, list: &List) -> Result<SelectStatement> {
+/// The errors of a portal in some statuses that match a filter; no column is selected yet.
+pub(super) fn filtered<R: Right>(scope: &Scope<R>, list: &List) -> Result<SelectStatement> {
+    narrowed(of_portal(scope, list), scope, list)
+}
+
+/// The same by an index of texts.
+pub(super) fn looked_up<R: Right>(
+    search: &Search,
+    scope: &Scope<R>,
+    list: &List,
+) -> Result<SelectStatement> {
+    let errors = narrowed_to_portal(search.errors(), scope, list);
+    narrowed(errors, scope, list)
+}
+
+/// The errors of a portal among which those of a list are.
+pub(super) fn of_portal<R: Right>(scope: &Scope<R>, list: &List) -> SelectStatement {
     let mut select = Query::select();
-    select.from(sync_errors::Entity).and_where(
-        sync_errors::Column::HubId
-            .into_simple_expr()
-            .eq(scope.hub_id()),
-    );
-    let has = |status| list.statuses.contains(&status);
-    if !list.statuses.is_empty() && !has(SyncErrorStatus::Resolved) {
+    select.from(sync_errors::Entity);
+    narrowed_to_portal(select, scope, list)
+}
+
+fn narrowed_to_portal<R: Right>(
+    mut select: SelectStatement,
+    scope: &Scope<R>,
+    list: &List,
+) -> SelectStatement {
+    let of_portal = sync_errors::Column::HubId.into_simple_expr();
+    select.and_where(of_portal.eq(scope.hub_id()));
+    if !list.statuses.is_empty() && !list.statuses.contains(&SyncErrorStatus::Resolved) {
         // Literal, so that PostgreSQL can prove that the partial indexes hold all of it.
         select.and_where(Expr::cust("status < 2"));
     }
+    select
+}
+
+fn narrowed<R: Right>(
+    mut select: SelectStatement,
+    scope: &Scope<R>,
+    list: &List,
+) -> Result<SelectStatement> {
+    let has = |status| list.statuses.contains(&status);
     if has(SyncErrorStatus::Resolved)
         || has(SyncErrorStatus::Open) != has(SyncErrorStatus::Resyncing)
     {

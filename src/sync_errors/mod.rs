@@ -2,7 +2,7 @@
 //!
 //! [`report`] is the only way in. What it writes is one change of the portal: errors, records, counters, trend and
 //! feed together, or nothing. [`list`], [`records`], [`feed`] and [`trend`] read; [`live`] waits for what comes;
-//! [`export`] takes all along; [`to_try`] is what a resync works on.
+//! [`export`] takes all along; [`to_try`] is what a resync works on; [`search`] is how texts are found.
 
 pub mod api;
 pub mod export;
@@ -13,10 +13,12 @@ pub mod list;
 pub mod live;
 pub mod records;
 pub mod report;
+pub mod search;
 mod tables;
 pub mod to_try;
 pub mod trend;
 mod views;
+mod walk;
 
 use async_graphql::Enum;
 use sea_orm::{DeriveActiveEnum, EnumIter};

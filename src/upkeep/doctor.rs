@@ -52,6 +52,17 @@ const CHECKS: &[(&str, &str)] = &[
          OR COUNT(e.sequence) <> h.sequence - h.swept_sequence OR COALESCE(MAX(e.sequence), h.swept_sequence) <> h.sequence",
     ),
     (
+        "an error that a search does not find, or by what it does not say",
+        "SELECT e.hub_id FROM sync_errors e LEFT JOIN search_texts t ON t.hub_id = e.hub_id AND t.error_id = e.id \
+         WHERE (t.search_text IS NULL OR t.search_text <> e.search_text) \
+         AND NOT EXISTS (SELECT 1 FROM search_changes c WHERE c.hub_id = e.hub_id AND c.error_id = e.id)",
+    ),
+    (
+        "a text to search in whose error is gone",
+        "SELECT t.hub_id FROM search_texts t LEFT JOIN sync_errors e ON e.hub_id = t.hub_id AND e.id = t.error_id WHERE e.hub_id IS NULL \
+         AND NOT EXISTS (SELECT 1 FROM search_changes c WHERE c.hub_id = t.hub_id AND c.error_id = t.error_id)",
+    ),
+    (
         "open errors of a portal that differ from its cards",
         "SELECT h.hub_id FROM feed_heads h WHERE h.open_error_count <> \
          (SELECT COUNT(*) FROM sync_errors e WHERE e.hub_id = h.hub_id AND e.status < 2)",

@@ -40,6 +40,9 @@ const TABLES: &[Table] = &[
     table("latest_failures", "error_id"),
     table("affected_records", "error_id, id"),
     table("sync_errors", "id"),
+    // Behind the errors, whose removal is noted there.
+    table("search_changes", "error_id"),
+    table("search_texts", "error_id"),
     table("trend_points", "category, minute"),
     table("report_ids", "digest"),
     table("resync_items", "id"),

@@ -12,6 +12,7 @@ mod feed;
 mod feeds;
 mod record;
 mod retention;
+mod search;
 mod statistics;
 mod storage;
 
@@ -59,6 +60,18 @@ pub async fn sweep(env: &Env, config: &RetentionConfig) {
     }
 }
 
+/// Brings the index of texts up to date from time to time, for ever.
+pub async fn follow_texts(env: &Env) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        if let Err(error) = search::follow(env).await {
+            // Logged where it is translated; the next look tries again.
+            let _ = error.answer();
+        }
+    }
+}
+
 async fn round(env: &Env, config: &RetentionConfig, now: Micros) -> Result<()> {
     for hub_id in retention::portals(&env.db.moving()).await? {
         // One that fails does not hold up the others.
@@ -66,5 +79,6 @@ async fn round(env: &Env, config: &RetentionConfig, now: Micros) -> Result<()> {
             let _ = error.answer();
         }
     }
-    statistics::learn(&env.db).await
+    statistics::learn(&env.db).await?;
+    search::follow_all(env).await
 }

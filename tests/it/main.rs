@@ -53,6 +53,7 @@ mod resync_corners;
 mod resync_live;
 mod resync_pages;
 mod retries;
+mod searches;
 mod secrecy;
 mod shapes;
 mod slow_clients;

@@ -14,6 +14,7 @@ use crate::kernel::error::Result;
 use crate::portals::{self, Change};
 use crate::sync_errors::report::{Known, RecordKey, erase, forget_mentions};
 use crate::upkeep::erasure::{Pace, Removed, add};
+use crate::upkeep::search;
 use rest::Rest;
 
 /// Errors that one step takes at most.
@@ -83,6 +84,8 @@ pub async fn forget_record(env: &Env, hub_id: i64, key: &RecordKey) -> Result<Op
         }
         steps.take_all(found).await?;
     }
+    // The index of texts knows what it knew.
+    search::follow_portal(env, hub_id).await?;
     Ok(Some(removed))
 }
 

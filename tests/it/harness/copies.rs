@@ -84,7 +84,7 @@ async fn exchange_rows(url: &str, copy: &str) {
     let db = Database::connect(options).await.expect("the database");
     let file = copy.trim_start_matches("sqlite://");
     run(&db, &format!("ATTACH '{file}' AS copy")).await;
-    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
+    let tables = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite%'";
     let tables = Statement::from_string(db.get_database_backend(), tables);
     let tables = db.query_all_raw(tables).await.expect("tables");
     run(&db, "BEGIN IMMEDIATE").await;

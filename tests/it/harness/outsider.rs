@@ -30,6 +30,17 @@ impl Outsider {
             .expect("a number named so")
     }
 
+    /// How PostgreSQL goes about a statement.
+    pub async fn plan(&self, sql: &str) -> String {
+        let explain = format!("EXPLAIN {sql}");
+        let statement = Statement::from_string(self.0.get_database_backend(), explain);
+        let rows = self.0.query_all_raw(statement).await.expect("a plan");
+        let lines = rows
+            .iter()
+            .map(|row| row.try_get_by_index(0).expect("a line"));
+        lines.collect::<Vec<String>>().join("\n")
+    }
+
     /// Takes what every change of a portal begins with, until [`Outsider::let_go`]; on SQLite the whole file.
     pub async fn hold_portal(&self, hub_id: i64) {
         match self.0.get_database_backend() {

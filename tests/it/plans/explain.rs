@@ -15,6 +15,8 @@ const LARGE: &[&str] = &[
     "report_ids",
     "resync_items",
     "resync_results",
+    "search_changes",
+    "search_texts",
     "sync_error_events",
     "sync_errors",
     "trend_points",
@@ -27,6 +29,14 @@ const SCANS: &[(&str, &str)] = &[
         "an index of what is unfinished",
     ),
     ("LIMIT 1 OFFSET 10000", "whether a table is large"),
+    (
+        "FROM search_changes LIMIT 1 OFFSET",
+        "whether many errors wait for the index of texts",
+    ),
+    (
+        "SELECT DISTINCT hub_id FROM search_changes",
+        "the portals of the few that wait",
+    ),
 ];
 
 /// Statements that read or sort all of a portal's, and why they may: by a part of them.
@@ -57,7 +67,14 @@ const ALLOWED: &[(&str, &str)] = &[
         "FROM resync_results AS r CROSS JOIN sync_errors AS e",
         "an index of what is unfinished",
     ),
-    ("ORDER BY +", "the few errors of one record"),
+    (
+        "FROM search_changes WHERE hub_id = $1 ORDER BY error_id LIMIT",
+        "the errors that the index of texts takes now",
+    ),
+    (
+        "ORDER BY +",
+        "the few errors of one record, or of what few say",
+    ),
     (
         "\"error_id\" IN (SELECT \"id\" FROM \"sync_errors\"",
         "all errors that a view's filter finds",

@@ -112,6 +112,11 @@ pub async fn read(server: &Server) {
         let page = json!({ "first": 50, "statuses": statuses, "filter": filter, "orderBy": last });
         server.read(LIST, page).await;
     }
+    for search in ["restricted", "restricted picklist field: x7"] {
+        let page =
+            json!({ "first": 50, "statuses": [], "filter": { "search": search }, "orderBy": last });
+        server.read(LIST, page).await;
+    }
     let resolved = json!({ "first": 50, "statuses": [], "orderBy": { "field": "FIRST_SEEN_AT", "direction": "DESC" } });
     server.read(LIST, resolved).await;
     read_portal(server).await;
