@@ -1,7 +1,7 @@
 //! Databases of any size: the first errors come in as reports, the others are copies of them made by SQL.
 
 use chrono::{Duration, Utc};
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 
 use super::report::report;
 use super::server::Server;
@@ -32,21 +32,17 @@ pub async fn fill(server: &Server, database_url: &str, errors: u32) {
     db.close().await.expect("a closed connection");
 }
 
-/// Lets the index of texts know all of them at once, for which servers take their time.
+/// Waits until the server has taken the texts into its index, but for those that may wait.
 async fn index(db: &DatabaseConnection) {
-    let (column, number) = match db.get_database_backend() {
-        DbBackend::Sqlite => (
-            "number, ",
-            "(hub_id << 32) + ROW_NUMBER() OVER (ORDER BY id), ",
-        ),
-        _ => ("", ""),
-    };
-    run(db, &format!(
-        "BEGIN; DELETE FROM search_texts; DELETE FROM search_changes; \
-         INSERT INTO search_texts ({column}hub_id, error_id, search_text) SELECT {number}hub_id, id, search_text FROM sync_errors; COMMIT"
-    )).await;
-    if db.get_database_backend() == DbBackend::Postgres {
-        run(db, "VACUUM ANALYZE search_texts").await;
+    let sql = "SELECT 1 AS one FROM search_changes LIMIT 1 OFFSET 1000";
+    let backend = db.get_database_backend();
+    loop {
+        let waiting = Statement::from_string(backend, sql);
+        let waiting = db.query_one_raw(waiting).await.expect("an answer");
+        if waiting.is_none() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
 }
 

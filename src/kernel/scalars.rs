@@ -2,7 +2,7 @@
 
 use async_graphql::resolver_utils::EnumType;
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 
 use crate::kernel::clock::{Micros, instant};
 
@@ -33,11 +33,12 @@ impl ScalarType for Instant {
     }
 }
 
-/// Reads an instant of RFC 3339.
+/// Reads an instant of RFC 3339; in UTC its year has four digits too, or nobody could read it again.
 pub fn parse_instant(text: &str) -> Option<Micros> {
-    DateTime::parse_from_rfc3339(text)
-        .ok()
-        .map(|at| at.with_timezone(&Utc).timestamp_micros())
+    let at = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
+    (0..=9999)
+        .contains(&at.year())
+        .then(|| at.timestamp_micros())
 }
 
 impl<'de> serde::Deserialize<'de> for Instant {

@@ -154,7 +154,14 @@ pub(super) fn check(filter: &SyncErrorEventFilter) -> Result<()> {
     ];
     lists
         .into_iter()
-        .try_for_each(|(name, list)| limits::FILTER_VALUES.check(list.map_or(0, Vec::len), name))
+        .try_for_each(|(name, list)| check_names(name, list.map_or(&[], Vec::as_slice)))
+}
+
+/// Refuses a list that is too long, and names in it that nothing has.
+pub(super) fn check_names(what: &str, names: &[String]) -> Result<()> {
+    limits::FILTER_VALUES.check(names.len(), what)?;
+    let longest = names.iter().map(|name| name.chars().count()).max();
+    limits::NAME_CHARACTERS.check(longest.unwrap_or_default(), what)
 }
 
 fn selected(

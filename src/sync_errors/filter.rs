@@ -15,7 +15,7 @@ use crate::sync_errors::tables::{affected_records, sync_errors};
 /// Refuses lists and texts above their limits.
 pub(super) fn check(filter: &SyncErrorFilter) -> Result<()> {
     feed::check(&filter.facts())?;
-    limits::FILTER_VALUES.check(filter.codes.as_ref().map_or(0, Vec::len), "filter.codes")?;
+    feed::check_names("filter.codes", filter.codes.as_deref().unwrap_or_default())?;
     limits::SEARCH_CHARACTERS.check(
         filter
             .search

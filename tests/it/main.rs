@@ -68,5 +68,6 @@ mod turns;
 mod units;
 mod upgrades;
 mod upkeep;
+mod values;
 mod variables;
 mod views;

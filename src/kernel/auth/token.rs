@@ -56,6 +56,9 @@ impl Claims {
         let portals = parse_portals(&self.portals)?;
         let expires_at =
             DateTime::from_timestamp(self.exp, 0).ok_or("its exp is out of range".to_owned())?;
+        if self.sub.contains('\0') {
+            return Err("its sub holds the character U+0000".into());
+        }
         Ok(Viewer {
             subject: self.sub.into(),
             scopes: self.scope.split_whitespace().map(str::to_owned).collect(),

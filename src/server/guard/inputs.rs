@@ -12,6 +12,7 @@ use async_graphql::parser::types::{
 };
 use serde_json::Value;
 
+use crate::kernel::limits;
 use crate::server::request::Variables;
 
 /// The types that values can have.
@@ -33,8 +34,30 @@ struct Key {
     has_default: bool,
 }
 
+/// What engines report: their texts are cleaned one by one, and what is wrong with one of many refuses that one alone.
+const REPORTED: [&str; 3] = ["SyncFailureInput", "SyncSuccessInput", "ResyncOutcomeInput"];
+
 /// What does not fit: where, and why.
 type Misfit = (String, String);
+
+/// Where a value stands.
+struct Place {
+    path: String,
+    is_reported: bool,
+}
+
+impl Place {
+    fn inside(&self, key: impl std::fmt::Display) -> Self {
+        Self {
+            path: format!("{}.{key}", self.path),
+            ..*self
+        }
+    }
+
+    fn misfit(&self, why: String) -> Result<(), Misfit> {
+        Err((self.path.clone(), why))
+    }
+}
 
 impl Inputs {
     /// Reads them from the contract.
@@ -80,32 +103,52 @@ impl Inputs {
             match variables.get(name) {
                 None if ty.nullable || has_default => {}
                 None => return Err(format!("The variable ${name} is needed: {ty}.")),
-                Some(value) => self.value(ty, value, name).map_err(|(path, why)| {
-                    format!("The variable ${name} does not fit: {path} {why}.")
-                })?,
+                Some(value) => {
+                    let place = Place {
+                        path: name.to_owned(),
+                        is_reported: false,
+                    };
+                    self.value(ty, value, &place).map_err(|(path, why)| {
+                        format!("The variable ${name} does not fit: {path} {why}.")
+                    })?
+                }
             }
         }
         Ok(())
     }
 
-    fn value(&self, ty: &Type, value: &Value, path: &str) -> Result<(), Misfit> {
-        let misfit = |why: String| Err((path.to_owned(), why));
+    fn value(&self, ty: &Type, value: &Value, place: &Place) -> Result<(), Misfit> {
         match (&ty.base, value) {
             (_, Value::Null) if ty.nullable => Ok(()),
-            (_, Value::Null) => misfit(format!("is null, {ty} is needed")),
+            (_, Value::Null) => place.misfit(format!("is null, {ty} is needed")),
             (BaseType::List(inner), Value::Array(items)) => {
+                let (limit, count) = (limits::FILTER_VALUES, items.len());
+                if self.is_enum(inner) && count > limit.value {
+                    return place.misfit(format!(
+                        "has {count} {}; the limit {} is {}",
+                        limit.unit, limit.name, limit.value
+                    ));
+                }
                 let mut items = items.iter().enumerate();
-                items.try_for_each(|(at, item)| self.value(inner, item, &format!("{path}.{at}")))
+                items.try_for_each(|(at, item)| self.value(inner, item, &place.inside(at)))
             }
             // One value stands for a list of one.
-            (BaseType::List(inner), value) => self.value(inner, value, path),
-            (BaseType::Named(name), value) => self.named(name.as_str(), value, path),
+            (BaseType::List(inner), value) => self.value(inner, value, place),
+            (BaseType::Named(name), value) => self.named(name.as_str(), value, place),
         }
     }
 
-    fn named(&self, name: &str, value: &Value, path: &str) -> Result<(), Misfit> {
+    fn is_enum(&self, ty: &Type) -> bool {
+        matches!(&ty.base, BaseType::Named(name) if self.enums.contains_key(name.as_str()))
+    }
+
+    fn named(&self, name: &str, value: &Value, place: &Place) -> Result<(), Misfit> {
         if let Some(object) = self.objects.get(name) {
-            return self.object(name, object, value, path);
+            return self.object(name, object, value, place);
+        }
+        let is_text = value.as_str();
+        if !place.is_reported && is_text.is_some_and(|text| text.contains('\0')) {
+            return place.misfit("holds the character U+0000".into());
         }
         let fits = match (name, value) {
             ("Int", Value::Number(number)) => {
@@ -124,11 +167,10 @@ impl Inputs {
         if fits {
             return Ok(());
         }
-        let why = match self.enums.contains_key(name) {
+        place.misfit(match self.enums.contains_key(name) {
             true => format!("is no value of {name}"),
             false => format!("is no {name}"),
-        };
-        Err((path.to_owned(), why))
+        })
     }
 
     fn object(
@@ -136,29 +178,32 @@ impl Inputs {
         name: &str,
         object: &InputObject,
         value: &Value,
-        path: &str,
+        place: &Place,
     ) -> Result<(), Misfit> {
-        let misfit = |why: String| Err((path.to_owned(), why));
         let Value::Object(values) = value else {
-            return misfit(format!("is no {name}"));
+            return place.misfit(format!("is no {name}"));
         };
         for (key, value) in values {
             let Some(known) = object.keys.get(key) else {
                 // The sender's text, cut: an answer stays small.
                 let key = crate::kernel::text::cut(key, 100);
-                return misfit(format!("has the key {key}, which {name} does not know"));
+                return place.misfit(format!("has the key {key}, which {name} does not know"));
             };
-            self.value(&known.ty, value, &format!("{path}.{key}"))?;
+            let inside = Place {
+                is_reported: place.is_reported || REPORTED.contains(&name),
+                ..place.inside(key)
+            };
+            self.value(&known.ty, value, &inside)?;
         }
         if object.is_one_of && (values.len() != 1 || values.values().any(Value::is_null)) {
-            return misfit(format!("needs exactly one key of {name}, not null"));
+            return place.misfit(format!("needs exactly one key of {name}, not null"));
         }
         let mut keys = object.keys.iter();
         let missing = keys.find(|(key, known)| {
             !known.ty.nullable && !known.has_default && !values.contains_key(*key)
         });
         match missing {
-            Some((key, known)) => misfit(format!("lacks the key {key}: {}", known.ty)),
+            Some((key, known)) => place.misfit(format!("lacks the key {key}: {}", known.ty)),
             None => Ok(()),
         }
     }

@@ -18,7 +18,11 @@ pub(super) fn check(document: &str) -> Result<(), Refused> {
                 at += line_length(&bytes[at..]);
                 continue;
             }
-            b'"' => string_length(&bytes[at..]),
+            b'"' => {
+                let length = string_length(&bytes[at..]);
+                refuse_nul(&bytes[at..at + length])?;
+                length
+            }
             b'{' | b'[' | b'(' => {
                 nesting += 1;
                 deepest = deepest.max(nesting);
@@ -52,6 +56,28 @@ fn name_length(bytes: &[u8]) -> usize {
 fn line_length(bytes: &[u8]) -> usize {
     let end = |b: &u8| matches!(b, b'\n' | b'\r');
     bytes.iter().position(end).unwrap_or(bytes.len())
+}
+
+/// No database keeps a text with U+0000; in a document it can only be escaped.
+fn refuse_nul(string: &[u8]) -> Result<(), Refused> {
+    let is_block = string.starts_with(b"\"\"\"");
+    let mut at = 0;
+    while !is_block && at < string.len() {
+        let escape = &string[at..];
+        if escape.starts_with(b"\\u0000") || is_braced_nul(escape) {
+            let message = "A string of the document holds the character U+0000.";
+            return Err(Refused::Invalid(message.into()));
+        }
+        at += if escape[0] == b'\\' { 2 } else { 1 };
+    }
+    Ok(())
+}
+
+/// `\u{0}`, with any number of zeros.
+fn is_braced_nul(escape: &[u8]) -> bool {
+    let digits = escape.strip_prefix(b"\\u{").unwrap_or_default();
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+    zeros > 0 && digits.get(zeros) == Some(&b'}')
 }
 
 /// Of a string with its quotes, or of a block string; one that does not end goes on to the end.
