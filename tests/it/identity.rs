@@ -309,3 +309,30 @@ async fn authority_ends_with_its_key() {
     assert_eq!(told.next().await, None);
     server.finish().await;
 }
+
+both! {
+    configure = super::issuer_with_three_keys;
+    /// What a claim has to be is read to the letter: RFC 7519 and RFC 8693.
+    async fn claims_to_the_letter(server) {
+        let with = |key: &str, value: Value| { let mut claims = claims(); claims[key] = value; signed("ec", Some("ec"), &claims) };
+        let fraction = Utc::now().timestamp() as f64 + 3_600.5;
+        for (good, why) in [
+            (with("exp", json!(fraction)), "a date with a fraction"),
+            (with("portals", json!(["*", 1001])), "all, and one of them"),
+            (with("scope", json!("  sync-health:read ")), "several spaces"),
+        ] {
+            assert_eq!(status(server, &good).await, StatusCode::OK, "{why}");
+        }
+        for (bad, answered, why) in [
+            (with("iss", json!(["https://issuer.example"])), StatusCode::UNAUTHORIZED, "a list of issuers"),
+            (with("portals", json!(["*", {}])), StatusCode::UNAUTHORIZED, "all, and what is no portal"),
+            (with("portals", json!(["*", "eleven"])), StatusCode::UNAUTHORIZED, "all, and what is no number"),
+            (with("exp", json!("soon")), StatusCode::UNAUTHORIZED, "no date"),
+            (with("sub", json!("a\u{0}b")), StatusCode::UNAUTHORIZED, "a name that no database keeps"),
+        ] {
+            assert_eq!(status(server, &bad).await, answered, "{why}");
+        }
+        let tabs = with("scope", json!("sync-health:manage\tsync-health:read"));
+        assert_eq!(server.error_code(&tabs, "{ portal(hubId: 1001) { name } }", json!({})).await, "FORBIDDEN");
+    }
+}

@@ -14,11 +14,26 @@ use crate::kernel::limits;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Claims {
     sub: String,
+    /// Who it is from is checked before; here, that it is one text (RFC 7519, section 4.1.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    iss: Option<String>,
+    #[serde(deserialize_with = "whole_seconds")]
     exp: i64,
     #[serde(default)]
     scope: String,
     #[serde(default, deserialize_with = "one_or_many")]
     portals: Vec<serde_json::Value>,
+}
+
+/// A NumericDate may have a fraction (RFC 7519, section 2), of which nothing depends here.
+fn whole_seconds<'de, D: serde::Deserializer<'de>>(claim: D) -> std::result::Result<i64, D::Error> {
+    let number = serde_json::Number::deserialize(claim)?;
+    let whole = number.as_i64().or_else(|| {
+        let seconds = number.as_f64()?.floor();
+        // Of a later one no calendar tells.
+        (seconds.abs() < 1e15).then_some(seconds as i64)
+    });
+    whole.ok_or_else(|| serde::de::Error::custom("no NumericDate"))
 }
 
 /// A list, or what would be its only element: issuers write a single one alone.
@@ -41,6 +56,7 @@ impl Claims {
         };
         Self {
             sub: viewer.subject().to_owned(),
+            iss: None,
             exp: until.timestamp(),
             scope: viewer.scopes().join(" "),
             portals,
@@ -61,13 +77,19 @@ impl Claims {
         }
         Ok(Viewer {
             subject: self.sub.into(),
-            scopes: self.scope.split_whitespace().map(str::to_owned).collect(),
+            scopes: scopes(&self.scope),
             portals,
             expires_at,
             leeway,
             key,
         })
     }
+}
+
+/// Separated by U+0020 and nothing else (RFC 8693, section 4.2).
+fn scopes(claim: &str) -> Vec<String> {
+    let scopes = claim.split(' ').filter(|scope| !scope.is_empty());
+    scopes.map(str::to_owned).collect()
 }
 
 fn parse_portals(claim: &[serde_json::Value]) -> std::result::Result<Portals, String> {
@@ -78,14 +100,21 @@ fn parse_portals(claim: &[serde_json::Value]) -> std::result::Result<Portals, St
         ));
     }
     let mut ids = Vec::with_capacity(claim.len());
+    let mut are_all = false;
     for value in claim {
         let id = match value {
-            serde_json::Value::String(text) if text == "*" => return Ok(Portals::All),
+            serde_json::Value::String(text) if text == "*" => {
+                are_all = true;
+                continue;
+            }
             serde_json::Value::String(text) => parse_hub_id(text),
             serde_json::Value::Number(number) => number.as_i64().filter(|id| *id > 0),
             _ => None,
         };
         ids.push(id.ok_or("its claim portals holds something else than Hub IDs or \"*\"")?);
+    }
+    if are_all {
+        return Ok(Portals::All);
     }
     ids.sort_unstable();
     ids.dedup();
@@ -104,6 +133,7 @@ pub fn sign(
 ) -> Result<String> {
     let claims = Claims {
         sub: subject.to_owned(),
+        iss: None,
         exp: expires_at.timestamp(),
         scope: scope.to_owned(),
         portals: portals

@@ -28,7 +28,7 @@ const ROWS_PER_LOOK: u32 = 100;
 
 /// UNAVAILABLE where temporary files have no room.
 fn refuse_full() -> Result<()> {
-    let about = rustix::fs::statvfs(&std::env::temp_dir());
+    let about = rustix::fs::statvfs(std::env::temp_dir());
     let left = about.map_or(u64::MAX, |about| about.f_bavail * about.f_frsize);
     match left >= ROOM_BYTES {
         true => Ok(()),
