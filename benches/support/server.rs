@@ -26,6 +26,7 @@ impl Server {
     pub async fn start_with(database_url: &str, more: &[&str]) -> Self {
         let migrated = Command::new(PROGRAM)
             .args(["migrate", "--database-url", database_url])
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
         assert!(migrated.expect("a program that runs").success());
