@@ -33,7 +33,7 @@ pub async fn open(database: &Database) -> Result<Env, String> {
     Ok(env)
 }
 
-/// Opens a database that is there, and changes nothing of it.
+/// Opens a database that is there, and makes no tables in it.
 pub async fn open_existing(database: &Database) -> Result<Env, String> {
     refuse_missing(database)?;
     let env = connect(database).await?;

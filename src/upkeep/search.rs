@@ -20,7 +20,10 @@ pub(super) async fn follow(env: &Env) -> Result<()> {
 /// Brings it up to date for all portals, however few wait: what it knows is old where they do.
 pub(super) async fn follow_all(env: &Env) -> Result<()> {
     for hub_id in index::waiting(&env.db.moving()).await? {
-        follow_portal(env, hub_id).await?;
+        // One that fails does not hold up the others.
+        if let Err(error) = follow_portal(env, hub_id).await {
+            let _ = error.answer();
+        }
     }
     Ok(())
 }

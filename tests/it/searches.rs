@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use crate::harness::outsider::Outsider;
 use crate::harness::{
-    Backend, Server, both, eventually, failure, minute, postgres, success, token,
+    Backend, REPORT_FAILURES, Server, both, eventually, failure, minute, postgres, success,
+    take_error_logs, token,
 };
 use crate::upkeep::{count, run};
 
@@ -343,5 +344,34 @@ async fn sound_on_sqlite() {
     db.close().await;
     let told = run(&["doctor", "--database-url", &server.database_url]).await;
     assert!(told.status.success(), "{told:?}");
+    server.finish().await;
+}
+
+/// A portal that somebody holds does not keep the others' texts out of the index.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_several_is_held() {
+    let server = Server::start(Backend::Postgres).await;
+    for portal in ["1001", "1002", "1003"] {
+        let engine = token(&[portal], "sync-health:report");
+        let input = json!({ "input": { "failures": [failure("1", 0, json!({}))] } });
+        server.data(&engine, REPORT_FAILURES, input).await;
+    }
+    let (holder, db) = tokio::join!(
+        Outsider::at(&server.database_url),
+        Outsider::at(&server.database_url)
+    );
+    holder.hold_portal(1002).await;
+    db.run(
+        "INSERT INTO search_changes (hub_id, error_id) \
+         SELECT hub_id, gen_random_uuid() FROM (VALUES (1001), (1002), (1003)) AS portals (hub_id), generate_series(1, 600)",
+    )
+    .await;
+    eventually("the others' texts", async || {
+        let left = "SELECT COUNT(*) AS number FROM search_changes WHERE hub_id <> 1002";
+        (db.number(left).await == 0).then_some(())
+    })
+    .await;
+    holder.let_go().await;
+    take_error_logs();
     server.finish().await;
 }

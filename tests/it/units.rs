@@ -141,3 +141,20 @@ fn known_salesforce_id() {
     );
     assert_eq!(salesforce_id_18("too short"), None);
 }
+
+/// An address is shown without what lets somebody in.
+#[test]
+fn addresses_without_passwords() {
+    use sync_health::kernel::database_url::without_password;
+    for (address, shown) in [
+        ("sqlite://a.db", "sqlite://a.db"),
+        ("postgres://db/x", "postgres://db/x"),
+        ("postgres://me:se:cr@et@db:1/x", "postgres://me@db:1/x"),
+        (
+            "postgresql://me@db/x?password=secret",
+            "postgresql://me@db/x",
+        ),
+    ] {
+        assert_eq!(without_password(address), shown);
+    }
+}
