@@ -2,6 +2,7 @@
 
 mod export;
 mod import;
+mod open_files;
 mod serve;
 
 use std::path::PathBuf;

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 use sync_health::kernel::auth::{KeySource, VerifierConfig};
-use sync_health::kernel::config::{Config, LiveConfig, Rate, RetentionConfig, Synchronous};
+use sync_health::kernel::config::{
+    Config, ConnectionConfig, LiveConfig, Rate, RetentionConfig, Synchronous,
+};
 use sync_health::kernel::limits;
 use sync_health::kernel::mail::MailConfig;
 
-use super::{Database, SECRET_HELP, Secret};
+use super::{Database, SECRET_HELP, Secret, open_files};
 
 #[derive(Args)]
 pub struct Serve {
@@ -39,6 +41,12 @@ pub struct Serve {
     /// address that it listens on when left out.
     #[arg(long, env = "SYNC_HEALTH_PUBLIC_URL", value_parser = parse_public_url)]
     public_url: Option<String>,
+    /// Connections of this server, whatever is spoken on them; as many as it may open files for at most.
+    #[arg(long, env = "SYNC_HEALTH_CONNECTIONS", default_value_t = limits::CONNECTIONS.value)]
+    connections: usize,
+    /// Connections from one address. Behind a proxy, whose address all have, as many as --connections.
+    #[arg(long, env = "SYNC_HEALTH_PEER_CONNECTIONS", default_value_t = limits::PEER_CONNECTIONS.value)]
+    peer_connections: usize,
     /// WebSockets and event streams of this server.
     #[arg(long, env = "SYNC_HEALTH_LIVE_CONNECTIONS", default_value_t = limits::LIVE_CONNECTIONS.value)]
     live_connections: usize,
@@ -219,6 +227,11 @@ impl Serve {
             },
             points: Rate::new(rates.points, rates.points_per_second),
             report_points: Rate::new(rates.report_points, rates.report_points_per_second),
+            connections: ConnectionConfig {
+                most: open_files::connections(self.connections, self.database_connections),
+                of_peer: self.peer_connections,
+                ..ConnectionConfig::default()
+            },
             live: LiveConfig {
                 connections: self.live_connections,
                 portal_subscriptions: self.portal_subscriptions,

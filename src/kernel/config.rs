@@ -39,6 +39,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// A manifest of documents; when set, nothing else runs.
     pub trusted_documents: Option<PathBuf>,
+    /// How many connections there may be, and for how long they may be silent.
+    pub connections: ConnectionConfig,
     /// How much goes on live, and for how long who is slow is waited for.
     pub live: LiveConfig,
     /// Whether rings of other servers on the same PostgreSQL are heard; without, changes are seen a second later.
@@ -90,6 +92,40 @@ impl Default for RetentionConfig {
     }
 }
 
+/// The limits of connections, whatever is spoken on them.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionConfig {
+    /// In all.
+    pub most: usize,
+    /// From one address.
+    pub of_peer: usize,
+    /// Without a verified token.
+    pub unauthenticated: usize,
+    /// The time to bring a token.
+    pub introduction: Duration,
+    /// The time to ask for something, on a connection that has asked before.
+    pub idle: Duration,
+    /// How long a body or an answer may stand still.
+    pub stall: Duration,
+}
+
+impl Default for ConnectionConfig {
+    fn default() -> Self {
+        Self {
+            most: limits::CONNECTIONS.value,
+            of_peer: limits::PEER_CONNECTIONS.value,
+            unauthenticated: limits::UNAUTHENTICATED_CONNECTIONS.value,
+            introduction: seconds(limits::CONNECTION_INIT_SECONDS),
+            idle: seconds(limits::IDLE_SECONDS),
+            stall: seconds(limits::STALL_SECONDS),
+        }
+    }
+}
+
+fn seconds(limit: Limit) -> Duration {
+    Duration::from_secs(limit.value as u64)
+}
+
 /// The limits of sockets and streams.
 #[derive(Debug, Clone, Copy)]
 pub struct LiveConfig {
@@ -109,7 +145,6 @@ pub struct LiveConfig {
 
 impl Default for LiveConfig {
     fn default() -> Self {
-        let seconds = |limit: Limit| Duration::from_secs(limit.value as u64);
         Self {
             connections: limits::LIVE_CONNECTIONS.value,
             portal_subscriptions: limits::PORTAL_SUBSCRIPTIONS.value,
@@ -164,13 +199,14 @@ impl Config {
             clock: Clock::System,
             database_connections: 8,
             sqlite_synchronous: Synchronous::default(),
-            operation_timeout: Duration::from_secs(limits::OPERATION_SECONDS.value as u64),
-            statement_timeout: Some(Duration::from_secs(limits::STATEMENT_SECONDS.value as u64)),
+            operation_timeout: seconds(limits::OPERATION_SECONDS),
+            statement_timeout: Some(seconds(limits::STATEMENT_SECONDS)),
             shutdown_timeout: Duration::from_secs(10),
             points: Rate::of(limits::BUCKET_POINTS, limits::RESTORED_POINTS),
             report_points: Rate::of(limits::REPORT_BUCKET_POINTS, limits::RESTORED_REPORT_POINTS),
             cors_origins: Vec::new(),
             trusted_documents: None,
+            connections: ConnectionConfig::default(),
             live: LiveConfig::default(),
             hears_others: true,
             allows_private_webhooks: false,

@@ -172,6 +172,19 @@ limits! {
     REPORT_BUCKET_POINTS = "reportBucketPoints", 2_000_000, "points";
     /// Points for reports that come back each second; the configuration may set another value.
     RESTORED_REPORT_POINTS = "restoredReportPointsPerSecond", 100_000, "points a second";
+    /// Connections of one server; the configuration may set another value, and the files that it may open limit them too.
+    CONNECTIONS = "connections", 25_000, "connections";
+    /// Connections from one address (of IPv6: from one network of 64 bits); the configuration may set another value.
+    PEER_CONNECTIONS = "peerConnections", 10_000, "connections";
+    /// Connections that have not said who they are: where there are more, the oldest one makes room.
+    UNAUTHENTICATED_CONNECTIONS = "unauthenticatedConnections", 500, "connections";
+    /// Seconds after which a connection on which nothing was asked ends.
+    IDLE_SECONDS = "idleSeconds", 75, "seconds";
+    /// Seconds for which a client may keep the server waiting for a body, or for room for an answer; what comes or goes
+    /// meanwhile gives some of them back.
+    STALL_SECONDS = "stallSeconds", 60, "seconds";
+    /// Bytes that give a second back.
+    SLOWEST_BYTES_PER_SECOND = "slowestBytesPerSecond", 1_024, "bytes a second";
     /// WebSockets and event streams of one server; the configuration may set another value.
     LIVE_CONNECTIONS = "liveConnections", 20_000, "connections";
     /// Subscriptions to one portal on one server; the configuration may set another value.
@@ -200,7 +213,7 @@ limits! {
     SOCKET_MESSAGES = "socketMessages", 500, "messages";
     /// Messages that come back each second.
     RESTORED_SOCKET_MESSAGES = "restoredSocketMessagesPerSecond", 50, "messages a second";
-    /// Seconds within which a WebSocket has to say who it is.
+    /// Seconds within which a connection has to say who it is; a WebSocket again, by `connection_init`.
     CONNECTION_INIT_SECONDS = "connectionInitSeconds", 10, "seconds";
     /// Seconds between two signs of life on a stream.
     PING_SECONDS = "pingSeconds", 30, "seconds";

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::connections::{self, Admissions};
 use super::documents::Documents;
 use super::graphql::{SyncHealthSchema, schema};
 use super::groups::Groups;
@@ -60,6 +61,7 @@ pub(super) struct App {
     pub(super) throttle: Throttle,
     pub(super) operation_timeout: Duration,
     pub(super) config: LiveConfig,
+    pub(super) admissions: Arc<Admissions>,
     pub(super) occupancy: Arc<Occupancy>,
     pub(super) groups: Groups,
     pub(super) live: Arc<Live>,
@@ -110,6 +112,7 @@ impl App {
             throttle: Throttle::new(config),
             operation_timeout: config.operation_timeout,
             config: config.live,
+            admissions: Arc::new(Admissions::new(config.connections, metrics.clone())),
             occupancy: Arc::new(Occupancy::new(&config.live, metrics)),
             groups: Groups::default(),
             live,
@@ -142,27 +145,19 @@ pub async fn run(
     if !is_migrated {
         tracing::error!("{NOT_MIGRATED}");
     }
-    let (stop, stopping) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(listener, router(app.clone(), &config)?);
-    let stopping_now = app.stopping.clone();
-    let serving = serving.with_graceful_shutdown(async move {
-        shutdown.await;
-        stopping_now.cancel();
-        let _ = stop.send(());
-    });
-    let open = app.open.clone();
-    let served = async move {
-        let served = serving.await;
-        open.close();
-        open.wait().await;
-        served
+    let accepting = connections::accept(app.clone(), listener, router(app.clone(), &config)?);
+    let served = async {
+        accepting.await;
+        app.open.close();
+        app.open.wait().await;
     };
-    let deadline = async move {
-        let _ = stopping.await;
+    let deadline = async {
+        shutdown.await;
+        app.stopping.cancel();
         tokio::time::sleep(timeout).await;
     };
     tokio::select! {
-        served = served => served.map_err(|error| Error::Internal(error.to_string()))?,
+        () = served => {}
         () = deadline => tracing::warn!("requests were still in flight when the time to stop was over"),
         () = again(|| app.throttle.sweep()) => {}
         () = work(&app, &config, is_migrated) => {}

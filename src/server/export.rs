@@ -64,7 +64,7 @@ pub(super) async fn export(
 
 async fn download(app: &Arc<App>, notes: &Notes, ticket: &str) -> Result<Response, Refusal> {
     let (viewer, scope, ordered) = app.exports.redeem(&app.env, ticket).await?;
-    notes.subject(viewer.subject());
+    notes.authenticated(&viewer);
     app.verifier.check(&viewer).await?;
     let of_portal = app.occupancy.take(Place::PortalExport(ordered.hub_id))?;
     let seats = [of_portal, app.occupancy.take(Place::Export)?];

@@ -54,11 +54,17 @@ async fn open(
         },
         None => None,
     };
-    let seat = match app.occupancy.take(Place::Socket) {
+    let seat = viewer.as_ref().map(|_| app.occupancy.take(Place::Socket));
+    let seat = match seat.transpose() {
         Ok(seat) => seat,
         Err(refusal) => return refusal.into_response(Accepts::of(headers), &notes),
     };
     notes.outcome("ok");
+    let caller = ws::Caller {
+        viewer,
+        seat,
+        admission: notes.admission(),
+    };
     let limit = limits::WEB_SOCKET_MESSAGE_BYTES.value;
     upgrade
         .protocols([ws::PROTOCOL])
@@ -68,7 +74,7 @@ async fn open(
         .write_buffer_size(0)
         .on_upgrade(move |socket| {
             let open = app.open.clone();
-            open.track_future(ws::serve(app, viewer, socket, seat))
+            open.track_future(ws::serve(app, caller, socket))
         })
 }
 
@@ -89,7 +95,7 @@ async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
                 (viewer, request::of(&method, &uri, (&headers, body)).await?)
             }
         };
-        notes.subject(viewer.subject());
+        notes.authenticated(&viewer);
         let prepared = operation::prepare(&app, &notes, &viewer, request)?;
         if prepared.operation.is_subscription() {
             if stream == Accepted::No {
@@ -125,7 +131,7 @@ pub(super) async fn viewer(app: &App, headers: &HeaderMap, notes: &Notes) -> Res
         .verifier
         .verify_header(authorization.map(|value| value.as_bytes()))
         .await?;
-    notes.subject(viewer.subject());
+    notes.authenticated(&viewer);
     Ok(viewer)
 }
 

@@ -5,6 +5,7 @@ mod answer;
 mod answer_size;
 mod app;
 mod body;
+mod connections;
 mod delivery;
 mod documents;
 mod export;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::accepts::Accepts;
 use super::answer::Refusal;
 use super::app::App;
+use super::connections::is_too_slow;
 use super::http::viewer;
 use super::layers;
 use super::request_log::Notes;
@@ -78,7 +79,7 @@ async fn take(
     let mut stream = body.into_data_stream();
     let mut taken = 0;
     while let Some(bytes) = stream.next().await {
-        let bytes = bytes.map_err(|_| Error::BadUserInput("The body ended too early; what came before is kept. Send all of it again: nothing is counted twice.".into()))?;
+        let bytes = bytes.map_err(|error| cut_off(&error))?;
         taken += bytes.len();
         if taken > limit.value {
             return Err(Error::PayloadTooLarge(format!(
@@ -92,4 +93,15 @@ async fn take(
         app.throttle.reports.wait(&spender, lines as u64).await;
     }
     report.finish().await
+}
+
+/// Why no more of a body came.
+fn cut_off(error: &axum::Error) -> Error {
+    let why = match is_too_slow(error) {
+        true => "The rest of the body did not come in time (stallSeconds)",
+        false => "The body ended too early",
+    };
+    Error::BadUserInput(format!(
+        "{why}; what came before is kept. Send all of it again: nothing is counted twice."
+    ))
 }

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use serde::Deserialize;
 
 use super::answer::Refusal;
+use super::connections::is_too_slow;
 use super::layers;
 use crate::kernel::error::Error;
 use crate::kernel::limits;
@@ -118,7 +119,11 @@ async fn from_body(headers: &HeaderMap, body: Body) -> Result<GraphQlRequest, Re
         );
         Refusal::from(Error::PayloadTooLarge(message)).by(limit)
     };
-    let bytes = to_bytes(body, limit.value).await.map_err(|_| too_large())?;
+    let bytes = to_bytes(body, limit.value).await;
+    let bytes = bytes.map_err(|error| match is_too_slow(&error) {
+        true => too_slow(),
+        false => too_large(),
+    })?;
     let malformed = |message| Refusal::status(StatusCode::BAD_REQUEST, message);
     if bytes.trim_ascii_start().starts_with(b"[") {
         return Err(malformed(
@@ -128,6 +133,15 @@ async fn from_body(headers: &HeaderMap, body: Body) -> Result<GraphQlRequest, Re
     serde_json::from_slice(&bytes).map_err(|_| {
         malformed("Send a JSON object with the keys query, variables and operationName.")
     })
+}
+
+fn too_slow() -> Refusal {
+    let limit = limits::STALL_SECONDS;
+    let message = format!(
+        "The rest of the body did not come within {} {} ({}). Send all of it again.",
+        limit.value, limit.unit, limit.name
+    );
+    Refusal::status(StatusCode::REQUEST_TIMEOUT, &message).by(limit)
 }
 
 /// `application/json`, with no other character set than UTF-8 (RFC 8259, section 8.1).

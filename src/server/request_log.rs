@@ -12,15 +12,21 @@ use tracing::Instrument;
 use super::accepts::Accepts;
 use super::answer::Refusal;
 use super::app::App;
+use super::connections::Admission;
 use super::{layers, telemetry};
+use crate::kernel::auth::Viewer;
 use crate::kernel::error::Error;
 use crate::kernel::limits;
 use crate::kernel::panics::caught;
 use crate::kernel::text::cut;
 
 /// What a handler adds to its line.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Notes(Arc<Mutex<Noted>>);
+#[derive(Clone, Default)]
+pub(super) struct Notes {
+    noted: Arc<Mutex<Noted>>,
+    /// The connection that it came on.
+    admission: Option<Arc<Admission>>,
+}
 
 #[derive(Debug, Default, Clone)]
 struct Noted {
@@ -33,14 +39,33 @@ struct Noted {
 }
 
 impl Notes {
+    fn of(request: &Request) -> Self {
+        Self {
+            noted: Arc::default(),
+            admission: request.extensions().get().cloned(),
+        }
+    }
+
+    /// The connection that it came on.
+    pub(super) fn admission(&self) -> Option<Arc<Admission>> {
+        self.admission.clone()
+    }
+
     fn with(&self, change: impl FnOnce(&mut Noted)) {
-        if let Ok(mut noted) = self.0.lock() {
+        if let Ok(mut noted) = self.noted.lock() {
             change(&mut noted);
         }
     }
 
-    /// Who asks: the subject of the token.
-    pub(super) fn subject(&self, subject: &str) {
+    /// Who asks, now that a token or a ticket was verified.
+    pub(super) fn authenticated(&self, viewer: &Viewer) {
+        if let Some(admission) = &self.admission {
+            admission.authenticated();
+        }
+        self.subject(viewer.subject());
+    }
+
+    fn subject(&self, subject: &str) {
         let subject = cut(subject, limits::NAME_CHARACTERS.value);
         self.with(|noted| subject.clone_into(&mut noted.subject));
     }
@@ -74,7 +99,7 @@ impl Notes {
 impl Notes {
     /// Counts and logs an operation of a socket, which is no request of its own.
     pub(super) fn tell_operation(&self, app: &App, took: Duration) {
-        let noted = self.0.lock();
+        let noted = self.noted.lock();
         let noted = noted.map(|noted| noted.clone()).unwrap_or_default();
         noted.count(app, "websocket", took);
         tracing::info!(
@@ -115,7 +140,7 @@ struct Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let noted = self.notes.0.lock();
+        let noted = self.notes.noted.lock();
         let mut noted = noted.map(|noted| noted.clone()).unwrap_or_default();
         if self.status.is_none() {
             noted.outcome = "gone";
@@ -171,7 +196,7 @@ fn known_method(method: &Method) -> &'static str {
 pub(super) async fn log(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let mut line = Line {
         app,
-        notes: Notes::default(),
+        notes: Notes::of(&request),
         started: Instant::now(),
         reference: uuid::Uuid::now_v7(),
         method: known_method(request.method()),

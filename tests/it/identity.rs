@@ -307,6 +307,12 @@ async fn authority_ends_with_its_key() {
     assert_eq!(asking.closed().await, 4403);
     assert_eq!(idle.closed().await, 4403);
     assert_eq!(told.next().await, None);
+    // The last key goes like any other; what is no set of keys takes none away.
+    let remaining = signed("ec", Some("ec"), &claims());
+    issuer.set("no keys".into());
+    assert_eq!(status(&server, &remaining).await, StatusCode::OK);
+    issuer.set(key_set(&[]));
+    assert_eq!(status(&server, &remaining).await, StatusCode::UNAUTHORIZED);
     server.finish().await;
 }
 

@@ -30,6 +30,7 @@ fn patient(config: &mut sync_health::kernel::config::Config) {
     let minutes = Duration::from_secs(600);
     assert_eq!(config.database_connections, 4);
     (config.live.send, config.live.export_stall) = (minutes, minutes);
+    config.connections.stall = minutes;
 }
 
 /// Records of one error whose messages are more than what the sockets of both ends hold, and cannot be packed.

@@ -146,7 +146,7 @@ both! {
         assert_eq!(refused.status(), 429);
         let body: Value = refused.json().await.expect("JSON");
         assert!(body["errors"][0]["message"].as_str().is_some_and(|text| text.contains("liveConnections")), "{body:#}");
-        assert_eq!(Socket::refused(server).await, 429);
+        assert_eq!(Socket::refused(server, &reader()).await, 429);
         for (start, expected) in [("sync_health_live{kind=\"websocket\"}", 1.0), ("sync_health_live{kind=\"sse\"}", 2.0), ("sync_health_live{kind=\"subscription\"}", 4.0)] {
             assert_eq!(metric(server, start).await, Some(expected), "{start}");
         }

@@ -34,6 +34,8 @@ pub(super) struct Key {
 
 type Keys = HashMap<String, Arc<Key>>;
 
+const NO_KEYS: &str = "the JWK Set has no key with a kid for RS256, ES256 or EdDSA";
+
 /// How long the issuer may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -65,6 +67,9 @@ impl KeySet {
             read_at: Arc::new(Mutex::new(Instant::now())),
         };
         let keys = set.load().await.map_err(Error::Internal)?;
+        if keys.is_empty() {
+            return Err(Error::Internal(NO_KEYS.into()));
+        }
         set.replace(keys);
         Ok(set)
     }
@@ -97,7 +102,12 @@ impl KeySet {
     async fn read_anew(self, mut read_at: OwnedMutexGuard<Instant>) {
         *read_at = Instant::now();
         match self.load().await {
-            Ok(keys) => self.replace(keys),
+            Ok(keys) => {
+                if keys.is_empty() {
+                    tracing::warn!("{NO_KEYS}: no token is good until there is one");
+                }
+                self.replace(keys);
+            }
             Err(error) => {
                 tracing::warn!(
                     error,
@@ -155,11 +165,7 @@ struct Set {
 fn parse(bytes: &[u8]) -> Result<Keys, String> {
     let set: Set =
         serde_json::from_slice(bytes).map_err(|error| format!("not a JWK Set: {error}"))?;
-    let keys: Keys = set.keys.into_iter().filter_map(usable).collect();
-    if keys.is_empty() {
-        return Err("the JWK Set has no key with a kid for RS256, ES256 or EdDSA".into());
-    }
-    Ok(keys)
+    Ok(set.keys.into_iter().filter_map(usable).collect())
 }
 
 fn usable(key: serde_json::Value) -> Option<(String, Arc<Key>)> {

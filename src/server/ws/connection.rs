@@ -11,19 +11,23 @@ use tokio::time::Instant;
 use tokio_stream::StreamMap;
 
 use super::message::{self, Incoming};
-use super::{End, too_many};
+use super::{Caller, End, too_many};
 use crate::kernel::auth::Viewer;
 use crate::kernel::limits;
 use crate::kernel::streams::unfold;
 use crate::server::answer::Refusal;
 use crate::server::app::App;
+use crate::server::connections::Admission;
 use crate::server::delivery::{Delivery, Piece};
+use crate::server::occupancy::{Place, Seat};
 use crate::server::operation;
 use crate::server::request::GraphQlRequest;
 use crate::server::request_log::Notes;
 
 pub(super) struct Connection {
     pub(super) app: Arc<App>,
+    seat: Option<Seat>,
+    admission: Option<Arc<Admission>>,
     /// From the upgrade's header, or from `connection_init`; and when it ends.
     viewer: Option<(Viewer, Instant)>,
     init_until: Instant,
@@ -33,14 +37,27 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(app: Arc<App>, viewer: Option<Viewer>) -> Self {
+    pub(super) fn new(app: Arc<App>, caller: Caller) -> Self {
         let patience = Duration::from_secs(limits::CONNECTION_INIT_SECONDS.value as u64);
         Self {
             app,
-            viewer: viewer.map(until),
+            seat: caller.seat,
+            admission: caller.admission,
+            viewer: caller.viewer.map(until),
             init_until: Instant::now() + patience,
             is_acknowledged: false,
             running: StreamMap::new(),
+        }
+    }
+
+    /// Waits until it has to make room for others, as one that has not said who it is.
+    pub(super) fn makes_room(&self) -> impl Future<Output = ()> + use<> {
+        let admission = self.admission.clone();
+        async move {
+            match admission {
+                Some(admission) => admission.makes_room().await,
+                None => std::future::pending().await,
+            }
         }
     }
 
@@ -113,10 +130,24 @@ impl Connection {
             let told = told.map(str::as_bytes);
             let verified = self.app.verifier.verify_header(told).await;
             let viewer = verified.map_err(|error| End::Here(4403, error.answer().message))?;
-            self.viewer = Some(until(viewer));
+            self.authenticated(viewer)?;
         }
         self.is_acknowledged = true;
         Ok(Some(message::ACKNOWLEDGED.into()))
+    }
+
+    fn authenticated(&mut self, viewer: Viewer) -> Result<(), End> {
+        if self.seat.is_none() {
+            let seat = self.app.occupancy.take(Place::Socket);
+            // Try Again Later (the registry of RFC 6455, section 11.7).
+            let full = |refusal: Refusal| End::Here(1013, refusal.message().to_owned());
+            self.seat = Some(seat.map_err(full)?);
+        }
+        if let Some(admission) = &self.admission {
+            admission.authenticated();
+        }
+        self.viewer = Some(until(viewer));
+        Ok(())
     }
 
     fn subscribe(&mut self, id: String, request: GraphQlRequest) -> Result<Option<Utf8Bytes>, End> {
@@ -164,7 +195,7 @@ fn start(
     request: GraphQlRequest,
     notes: Notes,
 ) -> Result<Delivery, Refusal> {
-    notes.subject(viewer.subject());
+    notes.authenticated(&viewer);
     let prepared = operation::prepare(app, &notes, &viewer, request)?;
     if prepared.operation.is_subscription() {
         return Delivery::subscribe(app, viewer, prepared, (None, notes));

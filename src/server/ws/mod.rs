@@ -17,6 +17,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::time::{Instant, Interval};
 
 use super::app::App;
+use super::connections::Admission;
 use super::delivery::Piece;
 use super::occupancy::Seat;
 use crate::kernel::auth::Viewer;
@@ -46,16 +47,21 @@ enum Next {
 /// How long the client's answer to a close is waited for.
 const CLOSING: Duration = Duration::from_secs(2);
 
+/// Who opened a socket.
+pub(super) struct Caller {
+    /// Known already where the upgrade brought a token.
+    pub(super) viewer: Option<Viewer>,
+    /// Taken as soon as the viewer is known.
+    pub(super) seat: Option<Seat>,
+    /// The connection below.
+    pub(super) admission: Option<Arc<Admission>>,
+}
+
 /// Speaks with a client until one of the two ends.
-pub(super) async fn serve(
-    app: Arc<App>,
-    viewer: Option<Viewer>,
-    mut socket: WebSocket,
-    _seat: Seat,
-) {
+pub(super) async fn serve(app: Arc<App>, caller: Caller, mut socket: WebSocket) {
     let spoken = socket.protocol();
     let end = if spoken.is_some_and(|protocol| protocol == PROTOCOL) {
-        speak(Connection::new(app, viewer), &mut socket).await
+        speak(Connection::new(app, caller), &mut socket).await
     } else {
         End::Here(4406, "Subprotocol not acceptable".into())
     };
@@ -74,12 +80,14 @@ async fn speak(mut connection: Connection, socket: &mut WebSocket) -> End {
     let mut is_alive = true;
     let stopped = app.stopping.cancelled();
     let deadline = tokio::time::sleep_until(connection.deadline());
-    tokio::pin!(stopped, deadline);
+    let makes_room = connection.makes_room();
+    tokio::pin!(stopped, deadline, makes_room);
     loop {
         let next = tokio::select! {
             biased;
             () = &mut stopped => return End::Here(1012, "The server stops; come back.".into()),
             () = &mut deadline => return connection.overdue(),
+            () = &mut makes_room => return too_many(limits::UNAUTHENTICATED_CONNECTIONS),
             next = next(&mut connection, socket, &mut ping) => next,
         };
         is_alive |= matches!(next, Next::Received(_));

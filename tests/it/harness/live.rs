@@ -47,10 +47,13 @@ impl Socket {
         socket
     }
 
-    /// The status of a server that does not let it in.
-    pub async fn refused(server: &Server) -> u16 {
+    /// The status of a server that does not let a token in.
+    pub async fn refused(server: &Server, token: &str) -> u16 {
         let url = format!("{}/graphql", server.url.replace("http", "ws"));
-        match connect_async(url).await {
+        let mut request = url.into_client_request().expect("a URL");
+        let token = format!("Bearer {token}").parse().expect("a header");
+        request.headers_mut().insert("authorization", token);
+        match connect_async(request).await {
             Err(Error::Http(response)) => response.status().as_u16(),
             other => panic!("not refused: {other:?}"),
         }

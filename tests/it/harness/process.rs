@@ -76,13 +76,27 @@ impl Process {
         process
     }
 
+    /// Serves a database; `limits` is how many files it may open, softly and in any case.
+    pub async fn start_with_files(database_url: &str, limits: (u64, u64)) -> Self {
+        let mut under = Command::new("prlimit");
+        under.arg(format!("--nofile={}:{}", limits.0, limits.1));
+        under.arg(env!("CARGO_BIN_EXE_sync-health")).arg("serve");
+        let process = Self::run(under.env_clear(), database_url, &[]);
+        process.is_ready().await;
+        process
+    }
+
     /// Serves a database.
     pub fn spawn(database_url: &str, environment: &[(&str, &str)]) -> Self {
+        Self::run(&mut command(&["serve"]), database_url, environment)
+    }
+
+    fn run(command: &mut Command, database_url: &str, environment: &[(&str, &str)]) -> Self {
         sync_health::kernel::tls::choose_provider();
         let folder = tempfile::tempdir().expect("a folder");
         let log = File::create(folder.path().join("log")).expect("a log");
         let address = free_address();
-        let child = command(&["serve"])
+        let child = command
             .envs([
                 ("SYNC_HEALTH_LISTEN", address.as_str()),
                 ("SYNC_HEALTH_DATABASE_URL", database_url),
@@ -129,6 +143,17 @@ impl Process {
     /// What it logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).expect("its log")
+    }
+
+    /// How many files it may open.
+    pub fn most_files(&self) -> u64 {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id()));
+        let limits = limits.expect("limits");
+        let line = limits
+            .lines()
+            .find_map(|line| line.strip_prefix("Max open files"));
+        let soft = line.and_then(|line| line.split_whitespace().next());
+        soft.expect("a limit").parse().expect("a number")
     }
 
     /// The most memory that it had, in bytes.
