@@ -41,9 +41,10 @@ pub struct Serve {
     /// address that it listens on when left out.
     #[arg(long, env = "SYNC_HEALTH_PUBLIC_URL", value_parser = parse_public_url)]
     public_url: Option<String>,
-    /// Connections of this server, whatever is spoken on them; as many as it may open files for at most.
-    #[arg(long, env = "SYNC_HEALTH_CONNECTIONS", default_value_t = limits::CONNECTIONS.value)]
-    connections: usize,
+    /// Connections of this server, whatever is spoken on them; as many as it may open files for at most. 25000 when left
+    /// out.
+    #[arg(long, env = "SYNC_HEALTH_CONNECTIONS")]
+    connections: Option<usize>,
     /// Connections from one address. Behind a proxy, whose address all have, as many as --connections.
     #[arg(long, env = "SYNC_HEALTH_PEER_CONNECTIONS", default_value_t = limits::PEER_CONNECTIONS.value)]
     peer_connections: usize,

@@ -39,10 +39,10 @@ struct Now {
 }
 
 impl Env {
-    /// The same for a request of its own.
-    pub fn of_request(&self) -> Self {
+    /// The same for a request of its own, of this subject.
+    pub fn of_request(&self, subject: &str) -> Self {
         Self {
-            db: self.db.of_request(),
+            db: self.db.of_request(subject),
             ..self.clone()
         }
     }

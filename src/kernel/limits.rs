@@ -69,6 +69,10 @@ limits! {
     GRAPHQL_BODY_BYTES = "graphqlBodyBytes", 2 * 1024 * 1024, "bytes";
     /// The body of `POST /v1/sync-failures`.
     NDJSON_BODY_BYTES = "ndjsonBodyBytes", 256 * 1024 * 1024, "bytes";
+    /// Such bodies that a server takes at once.
+    UPLOADS = "uploads", 64, "uploads";
+    /// Such bodies of one subject that a server takes at once.
+    SUBJECT_UPLOADS = "subjectUploads", 16, "uploads";
     /// One line of that body.
     NDJSON_LINE_BYTES = "ndjsonLineBytes", 512 * 1024, "bytes";
     /// Refused lines that an answer to `POST /v1/sync-failures` describes; the count covers all.
@@ -164,6 +168,10 @@ limits! {
     PORTAL_READ_PERCENT = "portalReadPercent", 50, "percent of the connections";
     /// Part of the connections that write that requests to one portal use at once; one connection at least.
     PORTAL_WRITE_PERCENT = "portalWritePercent", 25, "percent of the connections";
+    /// Part of the connections that read that requests of one subject use at once, whatever portals they are about.
+    SUBJECT_READ_PERCENT = "subjectReadPercent", 75, "percent of the connections";
+    /// Part of the connections that write that requests of one subject use at once, whatever portals they are about.
+    SUBJECT_WRITE_PERCENT = "subjectWritePercent", 75, "percent of the connections";
     /// Points that a subject can spend on one portal at once; the configuration may set another value.
     BUCKET_POINTS = "bucketPoints", 200_000, "points";
     /// Points that come back each second; the configuration may set another value.
@@ -185,9 +193,13 @@ limits! {
     STALL_SECONDS = "stallSeconds", 60, "seconds";
     /// Bytes that give a second back.
     SLOWEST_BYTES_PER_SECOND = "slowestBytesPerSecond", 1_024, "bytes a second";
+    /// Milliseconds for which an operation may keep the database busy before it pays for the rest.
+    DATABASE_MILLISECONDS = "databaseMilliseconds", 50, "milliseconds";
+    /// Points for each millisecond beyond; exports and subscriptions pay for each one, by being slowed.
+    POINTS_PER_MILLISECOND = "pointsPerMillisecond", 10, "points a millisecond";
     /// WebSockets and event streams of one server; the configuration may set another value.
     LIVE_CONNECTIONS = "liveConnections", 20_000, "connections";
-    /// Subscriptions to one portal on one server; the configuration may set another value.
+    /// Subscriptions to one portal, or of one subject to several, on one server; the configuration may set another value.
     PORTAL_SUBSCRIPTIONS = "portalSubscriptions", 10_000, "subscriptions";
     /// Operations that run at once on one WebSocket.
     CONNECTION_SUBSCRIPTIONS = "connectionSubscriptions", 100, "subscriptions";
@@ -202,7 +214,9 @@ limits! {
     /// Seconds for which an export can be downloaded, as often as it is asked.
     EXPORT_SECONDS = "exportSeconds", 600, "seconds";
     /// Exports that a server writes at once.
-    EXPORTS = "exports", 4, "exports";
+    EXPORTS = "exports", 16, "exports";
+    /// Exports of one subject that a server writes at once.
+    SUBJECT_EXPORTS = "subjectExports", 4, "exports";
     /// Exports of one portal that a server writes at once.
     PORTAL_EXPORTS = "portalExports", 2, "exports";
     /// Seconds within which an export has to be downloaded.

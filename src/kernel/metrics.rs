@@ -199,7 +199,7 @@ impl Metrics {
         );
         registry.register(
             "live",
-            "What is open now, by kind: websocket, sse, subscription",
+            "What is open now, by kind: connection, websocket, sse, subscription, upload, export",
             self.live.clone(),
         );
         registry.register(
@@ -234,7 +234,7 @@ impl Metrics {
         self.cost.observe(cost as f64);
     }
 
-    /// So many more of this kind are there: websocket, sse, subscription.
+    /// So many more of this kind are there: connection, websocket, sse, subscription, upload, export.
     pub fn seated(&self, kind: &'static str, more: i64) {
         self.live.get_or_create(&Live { kind }).inc_by(more);
     }

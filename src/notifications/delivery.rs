@@ -19,8 +19,8 @@ use crate::kernel::webhook;
 use crate::notifications::tables::{notification_deliveries, notifications};
 use crate::notifications::{DeliveryStatus, NotificationChannel, store};
 
-/// Messages that are under way at once, so that slow servers do not hold up each other.
-const AT_ONCE: usize = 64;
+/// Messages that are under way at once: so many that slow servers do not hold up others.
+const AT_ONCE: usize = 512;
 /// Those of one portal.
 const OF_PORTAL_AT_ONCE: usize = 4;
 /// For how long a server may take for one attempt before another one takes over; longer than a mail or a call takes.

@@ -287,14 +287,18 @@ fn respond(status: StatusCode, accepts: Accepts, body: Vec<u8>) -> Response {
 }
 
 fn cost_json(cost: Cost) -> serde_json::Value {
-    json!({
+    let mut json = json!({
         "requestedQueryCost": cost.requested,
         "throttleStatus": {
             "maximumAvailable": cost.status.maximum_available,
             "currentlyAvailable": cost.status.currently_available,
             "restoreRate": cost.status.restore_rate,
         }
-    })
+    });
+    if let Some(actual) = cost.actual {
+        json["actualQueryCost"] = actual.into();
+    }
+    json
 }
 
 /// `RateLimit-Policy` and `RateLimit`

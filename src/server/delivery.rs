@@ -20,6 +20,7 @@ use super::occupancy::{Place, Seat};
 use super::operation::{self, Checked, Prepared};
 use super::request_log::Notes;
 use super::subscription::{self, Key, Rooted, Subscription};
+use super::throttle::{Spender, points_for};
 use crate::kernel::auth::Viewer;
 use crate::kernel::error::Error;
 use crate::kernel::progress::{Position, Progress};
@@ -55,6 +56,7 @@ struct Source {
     app: Arc<App>,
     viewer: Viewer,
     operation: Arc<Checked>,
+    spender: Spender,
     notes: Notes,
     key: Key,
     _seat: Seat,
@@ -88,12 +90,17 @@ impl Delivery {
     ) -> Result<Self, Refusal> {
         let operation = Arc::new(prepared.operation);
         let rooted = subscription::rooted(&viewer, &operation)?;
-        let seat = app.occupancy.take(Place::Portal(operation.hub_id))?;
+        let place = match operation.hub_id {
+            0 => Place::Subject(viewer.subject().into()),
+            hub_id => Place::Portal(hub_id),
+        };
+        let seat = app.occupancy.take(place)?;
         notes.outcome("ok");
         let source = Source {
             app: app.clone(),
             viewer,
             operation,
+            spender: prepared.spender,
             notes,
             key: rooted.key,
             _seat: seat,
@@ -234,10 +241,16 @@ impl Source {
         let progress = running.progress.clone();
         let (sender, sent) = mpsc::channel(PIECES);
         let (app, notes) = (self.app.clone(), self.notes.clone());
-        let document = self.operation.document.clone();
+        let told = Told {
+            app,
+            notes,
+            document: self.operation.document.clone(),
+            spender: self.spender.clone(),
+            sender,
+        };
         let task = self.app.open.spawn(async move {
             // Refused only when nobody hears it any more.
-            let _ = stream(&app, &document, running, (&sender, &notes)).await;
+            let _ = told.stream(running).await;
         });
         Phase::Running(Running {
             sent,
@@ -247,43 +260,53 @@ impl Source {
     }
 }
 
-/// Sends each answer until the subscription ends or has caught up.
-async fn stream(
-    app: &App,
-    document: &Arc<Document>,
-    mut running: Subscription,
-    (sender, notes): (&mpsc::Sender<Sent>, &Notes),
-) -> Result<(), mpsc::error::SendError<Sent>> {
-    let progress = running.progress.clone();
-    loop {
-        let response = tokio::select! {
-            biased;
-            response = running.stream.next() => response,
-            position = progress.caught_up() => match position {
-                Some(position) => {
-                    app.guarded.documents.keep(document);
-                    return sender.send(Sent::CaughtUp(position)).await;
+/// What a running subscription is told with.
+struct Told {
+    app: Arc<App>,
+    notes: Notes,
+    document: Arc<Document>,
+    spender: Spender,
+    sender: mpsc::Sender<Sent>,
+}
+
+impl Told {
+    /// Sends each answer until the subscription ends or has caught up.
+    async fn stream(self, mut running: Subscription) -> Result<(), mpsc::error::SendError<Sent>> {
+        let (app, sender) = (&self.app, &self.sender);
+        let progress = running.progress.clone();
+        loop {
+            let response = tokio::select! {
+                biased;
+                response = running.stream.next() => response,
+                position = progress.caught_up() => match position {
+                    Some(position) => {
+                        app.guarded.documents.keep(&self.document);
+                        return sender.send(Sent::CaughtUp(position)).await;
+                    }
+                    None => continue,
+                },
+            };
+            let position = progress.delivered();
+            let piece = match response {
+                Some(response) if subscription::ends(&response) => {
+                    answer::note(&response, &self.notes);
+                    let errors: Vec<Value> = answer::errors(&response);
+                    Piece::Errors(json!(errors))
                 }
-                None => continue,
-            },
-        };
-        let position = progress.delivered();
-        let piece = match response {
-            Some(response) if subscription::ends(&response) => {
-                answer::note(&response, notes);
-                let errors: Vec<Value> = answer::errors(&response);
-                Piece::Errors(json!(errors))
+                Some(response) => {
+                    app.guarded.documents.keep(&self.document);
+                    Piece::Next(answer::written(&response, None).into(), position)
+                }
+                None => Piece::Complete,
+            };
+            let is_last = !matches!(piece, Piece::Next(..));
+            sender.send(Sent::Piece(piece)).await?;
+            if is_last {
+                return Ok(());
             }
-            Some(response) => {
-                app.guarded.documents.keep(document);
-                Piece::Next(answer::written(&response, None).into(), position)
-            }
-            None => Piece::Complete,
-        };
-        let is_last = !matches!(piece, Piece::Next(..));
-        sender.send(Sent::Piece(piece)).await?;
-        if is_last {
-            return Ok(());
+            // Who catches up pays for what is read again, by waiting.
+            let points = points_for(running.env.db.taken());
+            app.throttle.bulk.wait(&self.spender, points).await;
         }
     }
 }

@@ -21,6 +21,8 @@ use super::app::App;
 use super::body::streamed;
 use super::occupancy::{Place, Seat};
 use super::request_log::Notes;
+use super::throttle::{Spender, points_for};
+use crate::kernel::env::Env;
 use crate::kernel::error::Error;
 use crate::kernel::streams::unfold;
 use crate::sync_errors::export::{Export, ExportFormat};
@@ -39,6 +41,21 @@ const PART_BYTES: usize = 64 * 1024;
 enum Part {
     Bytes(Bytes),
     End,
+}
+
+/// What an export makes the database do.
+struct Work {
+    app: Arc<App>,
+    env: Env,
+    spender: Spender,
+}
+
+impl Work {
+    /// Pays for it by waiting.
+    async fn is_paid(&self) {
+        let points = points_for(self.env.db.taken());
+        self.app.throttle.bulk.wait(&self.spender, points).await;
+    }
 }
 
 /// Hands parts on, and waits for a while for who takes them.
@@ -66,10 +83,19 @@ async fn download(app: &Arc<App>, notes: &Notes, ticket: &str) -> Result<Respons
     let (viewer, scope, ordered) = app.exports.redeem(&app.env, ticket).await?;
     notes.authenticated(&viewer);
     app.verifier.check(&viewer).await?;
-    let of_portal = app.occupancy.take(Place::PortalExport(ordered.hub_id))?;
-    let seats = [of_portal, app.occupancy.take(Place::Export)?];
+    let subject: Arc<str> = viewer.subject().into();
+    let seats = [
+        app.occupancy.take(Place::PortalExport(ordered.hub_id))?,
+        app.occupancy.take(Place::SubjectExport(subject.clone()))?,
+        app.occupancy.take(Place::Export)?,
+    ];
     let format = ordered.order.format;
-    let export = Export::begin(&app.env, scope, ordered.order).await?;
+    let work = Work {
+        app: app.clone(),
+        env: app.env.of_request(&subject),
+        spender: (subject, ordered.hub_id),
+    };
+    let export = Export::begin(&work.env, scope, ordered.order).await?;
     let gone = || Error::NotFound("The portal or the view does not exist any more.".into());
     let export = export.ok_or_else(gone)?;
     let (sender, parts) = mpsc::channel(1);
@@ -83,12 +109,13 @@ async fn download(app: &Arc<App>, notes: &Notes, ticket: &str) -> Result<Respons
     match format {
         ExportFormat::Xlsx => {
             let file = export.workbook(|_| {}).await?;
+            work.is_paid().await;
             length = file.metadata().map(|about| about.len()).ok();
             let file = tokio::fs::File::from_std(file);
             app.open.spawn(in_time(send_file(file, sender).boxed()));
         }
         ExportFormat::Csv | ExportFormat::Ndjson => {
-            app.open.spawn(in_time(send(export, sender).boxed()));
+            app.open.spawn(in_time(send(export, sender, work).boxed()));
         }
     }
     let mut response = body(parts).into_response();
@@ -106,7 +133,7 @@ async fn download(app: &Arc<App>, notes: &Notes, ticket: &str) -> Result<Respons
 }
 
 /// Ends a download that takes too long; its seats are free then. Answers whether the whole file was taken.
-async fn in_time(most: Duration, sending: BoxFuture<'static, bool>, seats: [Seat; 2]) -> bool {
+async fn in_time(most: Duration, sending: BoxFuture<'static, bool>, seats: [Seat; 3]) -> bool {
     let is_whole = tokio::time::timeout(most, sending).await.unwrap_or(false);
     drop(seats);
     is_whole
@@ -125,7 +152,7 @@ fn body(parts: mpsc::Receiver<Part>) -> Body {
 }
 
 /// Sends what is written, until the client goes away or takes nothing for too long. Answers whether it took all.
-async fn send(mut export: Export, parts: Sender) -> bool {
+async fn send(mut export: Export, parts: Sender, work: Work) -> bool {
     loop {
         let mut bytes = match export.next().await {
             Ok(Some(part)) => part.bytes,
@@ -138,6 +165,7 @@ async fn send(mut export: Export, parts: Sender) -> bool {
                 return false;
             }
         }
+        work.is_paid().await;
     }
     parts.is_taken(Part::End).await
 }

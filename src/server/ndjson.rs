@@ -16,9 +16,10 @@ use super::app::App;
 use super::connections::is_too_slow;
 use super::http::viewer;
 use super::layers;
+use super::occupancy::Place;
 use super::request_log::Notes;
 use crate::kernel::auth::Report;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Error;
 use crate::kernel::limits;
 use crate::sync_errors::report::ndjson::{NdjsonAnswer, NdjsonReport};
 
@@ -45,13 +46,14 @@ pub(super) async fn sync_failures(
         let notes = notes.clone();
         async move { take(&app, &notes, parameters, &headers, body).await }
     });
-    let taken = taking.await.unwrap_or_else(|error| Err(error.into()));
+    let taken = taking.await;
+    let taken = taken.unwrap_or_else(|error| Err(Refusal::from(error)));
     match taken {
         Ok(answer) => {
             notes.outcome("ok");
             Json(answer).into_response()
         }
-        Err(error) => Refusal::from(error).into_response(Accepts::Json, &notes),
+        Err(refusal) => refusal.into_response(Accepts::Json, &notes),
     }
 }
 
@@ -61,7 +63,7 @@ async fn take(
     parameters: Parameters,
     headers: &HeaderMap,
     body: Body,
-) -> Result<NdjsonAnswer> {
+) -> Result<NdjsonAnswer, Refusal> {
     let viewer = viewer(app, headers, notes).await?;
     viewer.require::<Report>()?;
     let unknown = || {
@@ -74,25 +76,32 @@ async fn take(
         .ok_or_else(unknown)?;
     let scope = viewer.scope::<Report>(hub_id)?.ok_or_else(unknown)?;
     let limit = limits::NDJSON_BODY_BYTES;
-    let spender = (Arc::from(viewer.subject()), hub_id);
-    let mut report = NdjsonReport::new(app.env.clone(), scope);
+    let subject: Arc<str> = viewer.subject().into();
+    let _seats = [
+        app.occupancy.take(Place::SubjectUpload(subject.clone()))?,
+        app.occupancy.take(Place::Upload)?,
+    ];
+    let env = app.env.of_request(&subject);
+    let spender = (subject, hub_id);
+    let mut report = NdjsonReport::new(env, scope);
     let mut stream = body.into_data_stream();
     let mut taken = 0;
     while let Some(bytes) = stream.next().await {
         let bytes = bytes.map_err(|error| cut_off(&error))?;
         taken += bytes.len();
         if taken > limit.value {
-            return Err(Error::PayloadTooLarge(format!(
+            let message = format!(
                 "A body has at most {} {} ({}); what came before is kept. Send the rest in a further one.",
                 limit.value, limit.unit, limit.name
-            )));
+            );
+            return Err(Refusal::from(Error::PayloadTooLarge(message)).by(limit));
         }
         report.take(&bytes).await?;
         // Who sends faster than its bucket fills is read more slowly, not refused: a point a line.
         let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
         app.throttle.reports.wait(&spender, lines as u64).await;
     }
-    report.finish().await
+    Ok(report.finish().await?)
 }
 
 /// Why no more of a body came.

@@ -1,5 +1,5 @@
-//! How many are there: live connections and exports of this server, subscriptions and exports of a portal. Each holds
-//! its seat until it ends.
+//! How many are there: live connections, uploads and exports of this server, those of a portal and of a subject. Each
+//! holds its seat until it ends.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,18 +11,26 @@ use crate::kernel::limits::{self, Limit};
 use crate::kernel::metrics::Metrics;
 
 /// What a seat is taken for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     /// A WebSocket.
     Socket,
     /// A stream of events.
     Stream,
-    /// A subscription to a portal; 0 for one that the token does not name.
+    /// A subscription to a portal.
     Portal(i64),
+    /// A subscription of a subject to several portals, or to one that its token does not name.
+    Subject(Arc<str>),
     /// An export that is being written.
     Export,
     /// One of a portal.
     PortalExport(i64),
+    /// One of a subject.
+    SubjectExport(Arc<str>),
+    /// A body of failures that is being taken.
+    Upload,
+    /// One of a subject.
+    SubjectUpload(Arc<str>),
 }
 
 /// The seats of a server.
@@ -53,45 +61,51 @@ impl Occupancy {
     pub(super) fn take(self: &Arc<Self>, place: Place) -> Result<Seat, Refusal> {
         let poisoned = |_| Error::Internal("the seats were left in the middle of a change".into());
         let mut taken = self.taken.lock().map_err(poisoned)?;
-        let count = |place| taken.get(&place).copied().unwrap_or(0);
-        let (limit, most, count) = match place {
-            Place::Socket | Place::Stream => (
-                limits::LIVE_CONNECTIONS,
-                self.connections,
-                count(Place::Socket) + count(Place::Stream),
-            ),
-            Place::Portal(_) => (
-                limits::PORTAL_SUBSCRIPTIONS,
-                self.portal_subscriptions,
-                count(place),
-            ),
-            Place::Export => (limits::EXPORTS, limits::EXPORTS.value, count(place)),
-            Place::PortalExport(_) => (
-                limits::PORTAL_EXPORTS,
-                limits::PORTAL_EXPORTS.value,
-                count(place),
-            ),
+        let count = |place| taken.get(place).copied().unwrap_or(0);
+        let (limit, most) = self.most(&place);
+        let count = match &place {
+            Place::Socket | Place::Stream => count(&Place::Socket) + count(&Place::Stream),
+            place => count(place),
         };
         if count >= most {
             return Err(full(limit, most));
         }
-        *taken.entry(place).or_default() += 1;
+        *taken.entry(place.clone()).or_default() += 1;
         self.metrics.seated(place.kind(), 1);
         Ok(Seat {
             place,
             occupancy: self.clone(),
         })
     }
+
+    /// How many there may be.
+    fn most(&self, place: &Place) -> (Limit, usize) {
+        let fixed = |limit: Limit| (limit, limit.value);
+        match place {
+            Place::Socket | Place::Stream => (limits::LIVE_CONNECTIONS, self.connections),
+            Place::Portal(_) | Place::Subject(_) => {
+                (limits::PORTAL_SUBSCRIPTIONS, self.portal_subscriptions)
+            }
+            Place::Export => fixed(limits::EXPORTS),
+            Place::PortalExport(_) => fixed(limits::PORTAL_EXPORTS),
+            Place::SubjectExport(_) => fixed(limits::SUBJECT_EXPORTS),
+            Place::Upload => fixed(limits::UPLOADS),
+            Place::SubjectUpload(_) => fixed(limits::SUBJECT_UPLOADS),
+        }
+    }
 }
 
 impl Place {
-    fn kind(self) -> &'static str {
+    fn kind(&self) -> &'static str {
         match self {
             Self::Socket => "websocket",
             Self::Stream => "sse",
-            Self::Portal(_) => "subscription",
+            Self::Portal(_) | Self::Subject(_) => "subscription",
             Self::Export => "export",
             Self::PortalExport(_) => "portal_export",
+            Self::SubjectExport(_) => "subject_export",
+            Self::Upload => "upload",
+            Self::SubjectUpload(_) => "subject_upload",
         }
     }
 }

@@ -15,10 +15,11 @@ use super::documents::{Document, Documents};
 use super::guard::{self, Contract, Measured};
 use super::request::{GraphQlRequest, Variables};
 use super::request_log::Notes;
-use super::throttle::{Exhausted, Status};
+use super::throttle::{Buckets, Exhausted, Spender, Status, points_for};
 use crate::kernel::auth::{Portals, Viewer};
 use crate::kernel::call::Call;
 use crate::kernel::db::failure::ATTEMPTS;
+use crate::kernel::env::Env;
 use crate::kernel::error::Error;
 use crate::kernel::limits;
 
@@ -42,6 +43,7 @@ pub(super) struct Checked {
 /// An operation that may run.
 pub(super) struct Prepared {
     pub(super) operation: Checked,
+    pub(super) spender: Spender,
     cost: Cost,
 }
 
@@ -54,7 +56,10 @@ pub(super) struct Executed {
 /// What an operation cost, and what is left in the bucket.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
+    /// Before it ran.
     pub(super) requested: u64,
+    /// With what it made the database do; absent before it ran.
+    pub(super) actual: Option<u64>,
     pub(super) status: Status,
 }
 
@@ -113,8 +118,13 @@ pub(super) fn prepare(
     request: GraphQlRequest,
 ) -> Result<Prepared, Refusal> {
     let operation = app.guarded.check(notes, viewer, request)?;
-    let cost = spend(app, viewer, &operation)?;
-    Ok(Prepared { operation, cost })
+    let spender = (Arc::from(viewer.subject()), operation.hub_id);
+    let cost = spend(app, &operation, &spender)?;
+    Ok(Prepared {
+        operation,
+        spender,
+        cost,
+    })
 }
 
 /// Puts in the defaults of variables that were left out: they cost as much as values that were sent.
@@ -139,30 +149,67 @@ pub(super) async fn execute(
 ) -> Result<Executed, Refusal> {
     let operation = &prepared.operation;
     let document = &operation.document;
-    let running = run_to_the_end(app, viewer, operation);
+    let work = Work {
+        app,
+        prepared,
+        env: app.env.of_request(viewer.subject()),
+    };
+    let running = run_to_the_end(&work, viewer);
     let executed = tokio::time::timeout(app.operation_timeout, running).await;
+    let cost = work.paid();
     let executed = executed.map_err(|_| too_slow(app.operation_timeout))?;
     let (response, statements) = executed?;
     notes.statements(statements);
     if !is_refused(&response) {
         app.guarded.documents.keep(document);
     }
-    Ok(Executed {
-        response,
-        cost: prepared.cost,
-    })
+    Ok(Executed { response, cost })
+}
+
+/// An operation that runs. What it made the database do is paid when it ends, also where nobody waits for it any more.
+struct Work<'a> {
+    app: &'a App,
+    prepared: &'a Prepared,
+    env: Env,
+}
+
+impl Work<'_> {
+    /// Pays for what the database did beyond what every operation may ask of it.
+    fn paid(&self) -> Cost {
+        const INCLUDED: Duration =
+            Duration::from_millis(limits::DATABASE_MILLISECONDS.value as u64);
+        let cost = self.prepared.cost;
+        let more = points_for(self.env.db.taken().saturating_sub(INCLUDED));
+        let status = match more {
+            0 => cost.status,
+            more => {
+                buckets(self.app, &self.prepared.operation).charge(&self.prepared.spender, more)
+            }
+        };
+        Cost {
+            actual: Some(cost.requested.saturating_add(more)),
+            status,
+            ..cost
+        }
+    }
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        self.paid();
+    }
 }
 
 /// Runs an operation, and again where another transaction came between; answers how many statements it took.
 async fn run_to_the_end(
-    app: &App,
+    work: &Work<'_>,
     viewer: Viewer,
-    operation: &Checked,
 ) -> Result<(async_graphql::Response, u32), Error> {
+    let operation = &work.prepared.operation;
     let mut attempt = 1;
     let mut statements = 0;
     loop {
-        let (response, count) = run(app, viewer.clone(), operation).await?;
+        let (response, count) = run(work, viewer.clone()).await?;
         statements += count;
         let may_repeat = operation.may_repeat() && attempt < ATTEMPTS;
         if !may_repeat || !response.errors.iter().any(is_conflict) {
@@ -172,13 +219,10 @@ async fn run_to_the_end(
     }
 }
 
-async fn run(
-    app: &App,
-    viewer: Viewer,
-    operation: &Checked,
-) -> Result<(async_graphql::Response, u32), Error> {
+async fn run(work: &Work<'_>, viewer: Viewer) -> Result<(async_graphql::Response, u32), Error> {
+    let (app, operation) = (work.app, &work.prepared.operation);
     let document = &operation.document;
-    let env = app.env.of_request();
+    let env = work.env.clone();
     let call = Arc::new(Call {
         viewer,
         snapshot: env.db.snapshot().of_portal(operation.hub_id),
@@ -228,26 +272,23 @@ fn too_slow(limit: Duration) -> Error {
 }
 
 /// Takes the cost from the bucket of the viewer and the portal that the operation is about.
-fn spend(app: &App, viewer: &Viewer, operation: &Checked) -> Result<Cost, Refusal> {
-    let measured = &operation.measured;
-    let buckets = if measured.is_report {
-        &app.throttle.reports
-    } else {
-        &app.throttle.operations
+fn spend(app: &App, operation: &Checked, spender: &Spender) -> Result<Cost, Refusal> {
+    let requested = operation.measured.cost;
+    let cost = |status| Cost {
+        requested,
+        actual: None,
+        status,
     };
-    let spender = (Arc::from(viewer.subject()), operation.hub_id);
-    match buckets.spend(&spender, measured.cost) {
-        Ok(status) => Ok(Cost {
-            requested: measured.cost,
-            status,
-        }),
-        Err(Exhausted { status, wait }) => {
-            let cost = Cost {
-                requested: measured.cost,
-                status,
-            };
-            Err(Refusal::rate_limited(cost, wait))
-        }
+    match buckets(app, operation).spend(spender, requested) {
+        Ok(status) => Ok(cost(status)),
+        Err(Exhausted { status, wait }) => Err(Refusal::rate_limited(cost(status), wait)),
+    }
+}
+
+fn buckets<'a>(app: &'a App, operation: &Checked) -> &'a Buckets {
+    match operation.measured.is_report {
+        true => &app.throttle.reports,
+        false => &app.throttle.operations,
     }
 }
 

@@ -14,6 +14,7 @@ use super::guard;
 use super::operation::{self, Checked};
 use crate::kernel::auth::Viewer;
 use crate::kernel::call::Call;
+use crate::kernel::env::Env;
 use crate::kernel::progress::Progress;
 
 /// Stands for authority, portal and selection: subscriptions of the same key hear the same.
@@ -27,6 +28,8 @@ pub(super) struct Rooted {
 
 /// A running subscription.
 pub(super) struct Subscription {
+    /// What it reads with.
+    pub(super) env: Env,
     pub(super) stream: BoxStream<'static, Response>,
     pub(super) progress: Arc<Progress>,
 }
@@ -70,10 +73,11 @@ pub(super) fn start(
     resume: Option<String>,
 ) -> Subscription {
     let progress = Arc::new(Progress::resuming(resume));
+    let env = app.env.of_request(viewer.subject());
     let call = Arc::new(Call {
         viewer,
-        snapshot: app.env.db.snapshot().of_portal(operation.hub_id),
-        env: app.env.clone(),
+        snapshot: env.db.snapshot().of_portal(operation.hub_id),
+        env: env.clone(),
         is_mergeless: operation.document.is_mergeless(),
         progress: progress.clone(),
     });
@@ -94,6 +98,7 @@ pub(super) fn start(
         }
     });
     Subscription {
+        env,
         stream: stream.boxed(),
         progress,
     }

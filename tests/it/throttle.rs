@@ -30,7 +30,7 @@ both! {
         assert_eq!(header(&first, "ratelimit-policy"), "\"points\";q=30;w=30");
         assert_eq!(header(&first, "ratelimit"), "\"points\";r=28;t=2");
         let answer: Value = first.json().await.expect("JSON");
-        assert_eq!(answer["extensions"], json!({ "cost": { "requestedQueryCost": 2, "throttleStatus": { "maximumAvailable": 30, "currentlyAvailable": 28, "restoreRate": 1 } } }));
+        assert_eq!(answer["extensions"], json!({ "cost": { "requestedQueryCost": 2, "actualQueryCost": 2, "throttleStatus": { "maximumAvailable": 30, "currentlyAvailable": 28, "restoreRate": 1 } } }));
         let refused = drain(server, &reader()).await;
         let wait: u64 = header(&refused, "retry-after").parse().expect("seconds");
         assert!((1..=2).contains(&wait), "{wait}");

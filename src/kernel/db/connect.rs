@@ -17,6 +17,7 @@ use sea_orm::sqlx::{self, Connection, Executor, Postgres};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
 use super::health::Health;
+use super::interrupt::Interrupt;
 use super::session::Session;
 use crate::kernel::config::Config;
 use crate::kernel::error::Result;
@@ -63,10 +64,15 @@ pub(super) async fn pool(
     let of_sqlite = health.clone();
     options.map_sqlx_sqlite_pool_opts(move |options| {
         let health = of_sqlite.clone();
-        options.after_release(move |connection, _| {
-            let is_good = !health.is_distrusted();
-            Box::pin(async move { Ok(is_good && is_out_of_transaction(connection).await?) })
-        })
+        options
+            .after_release(move |connection, _| {
+                let is_good = !health.is_distrusted();
+                Box::pin(async move { Ok(is_good && is_out_of_transaction(connection).await?) })
+            })
+            .before_acquire(|connection, _| {
+                Box::pin(async { Interrupt::listen(connection).await.map(|()| true) })
+            })
+            .after_connect(|connection, _| Box::pin(Interrupt::listen(connection)))
     });
     let is_pooled = session.is_pooled;
     options.map_sqlx_postgres_opts(move |options| with_statements(options, !is_pooled));

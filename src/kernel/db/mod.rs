@@ -5,10 +5,13 @@
 //! a [`Snapshot`] or a [`Transaction`].
 
 mod connect;
+mod connections;
 pub mod failure;
 mod health;
+mod interrupt;
 mod migrate;
 mod readiness;
+mod requester;
 mod session;
 mod share;
 mod snapshot;
@@ -19,22 +22,16 @@ mod wal_sync;
 
 use std::time::Duration;
 
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-};
-use tracing::Instrument;
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
 
 use crate::kernel::config::{Config, Synchronous};
 use crate::kernel::database_url;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::limits;
 use crate::kernel::sqlite_file::{self, SqliteFile};
 pub use connect::postgres_options;
-use health::Health;
+use connections::{Connections, Places};
 use readiness::Readiness;
-use session::Session;
-use share::{Place, Shares};
+use requester::Requester;
 pub use snapshot::Snapshot;
 use snapshot::{Begun, Reader};
 use statements::Statements;
@@ -51,112 +48,8 @@ pub struct Db {
     file: Option<SqliteFile>,
     /// Its log, where what is acknowledged has to be on the disk.
     wal: Option<WalSync>,
-}
-
-/// The connections of one pool.
-#[derive(Debug, Clone)]
-struct Connections {
-    pool: DatabaseConnection,
-    session: Session,
-    shares: Shares,
-    health: Health,
-}
-
-impl Connections {
-    async fn open(config: &Config, is_writer: bool, is_pooled: bool) -> Result<Self> {
-        let session = Session::new(config, is_writer, is_pooled);
-        let health = Health::new();
-        let percent = match is_writer {
-            true => limits::PORTAL_WRITE_PERCENT,
-            false => limits::PORTAL_READ_PERCENT,
-        };
-        Ok(Self {
-            pool: connect::pool(config, &session, &health).await?,
-            shares: Shares::new(config.database_connections, percent),
-            session,
-            health,
-        })
-    }
-
-    /// One of PostgreSQL whose packets vanish is not waited for without end: it is gone with the process.
-    async fn close(self) -> Result<()> {
-        const PATIENCE: Duration = Duration::from_secs(5);
-        let is_sqlite = self.pool.get_database_backend() == DbBackend::Sqlite;
-        let closing = self.pool.close();
-        if is_sqlite {
-            return Ok(closing.await?);
-        }
-        match tokio::time::timeout(PATIENCE, closing).await {
-            Ok(closed) => Ok(closed?),
-            Err(_) => {
-                tracing::warn!("a connection to PostgreSQL that does not answer was left");
-                Ok(())
-            }
-        }
-    }
-
-    async fn place(&self, hub_id: Option<i64>) -> Result<Option<Place>> {
-        match hub_id {
-            Some(hub_id) => Ok(Some(self.shares.take(hub_id).await?)),
-            None => Ok(None),
-        }
-    }
-
-    fn statements(&self) -> Statements {
-        Statements::new(&self.session, &self.health)
-    }
-
-    /// Begins in a task of its own, which no client cuts off: sqlx does not know of a BEGIN that nobody waits for to the
-    /// end, and gives the connection back to the pool with its transaction open, so that whoever is next reads what was.
-    async fn try_to_begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        let (pool, session, statements) =
-            (self.pool.clone(), self.session.clone(), self.statements());
-        let begun = async move {
-            let is_sqlite = pool.get_database_backend() == DbBackend::Sqlite;
-            // A transaction that reads first could not get the write lock later.
-            let immediate =
-                (is_sqlite && session.is_writer).then_some(SqliteTransactionMode::Immediate);
-            let options = TransactionOptions {
-                sqlite_transaction_mode: immediate,
-                ..Default::default()
-            };
-            let beginning = pool.begin_with_options(options);
-            let transaction = match is_sqlite {
-                true => statements.noted(beginning.await)?,
-                false => statements.begun(beginning).await?,
-            };
-            if !is_sqlite {
-                let settings = session.transaction_settings();
-                statements
-                    .read(transaction.execute_unprepared(&settings))
-                    .await?;
-            }
-            Ok(transaction)
-        };
-        let begun = tokio::spawn(begun.in_current_span()).await;
-        begun.unwrap_or_else(|panic| Err(DbErr::Custom(panic.to_string())))
-    }
-
-    /// Begins; once more where the connection turned out to be gone, as all are when PostgreSQL was started anew: the
-    /// others of its age are asked from then on before they are used.
-    async fn begin(&self) -> Result<DatabaseTransaction> {
-        match self.try_to_begin().await {
-            Err(error) if failure::is_lost(&error) => Ok(self.try_to_begin().await?),
-            begun => Ok(begun?),
-        }
-    }
-
-    /// Runs a statement that reads by itself; once more, in the same way.
-    async fn read(&self, statement: Statement, reader: &Reader) -> Result<Vec<QueryResult>, DbErr> {
-        let statements = self.statements().within(reader.patience);
-        let rows = self.pool.query_all_raw(statement.clone());
-        match statements.read(rows).await {
-            Err(error) if failure::is_lost(&error) => {
-                statements.read(self.pool.query_all_raw(statement)).await
-            }
-            rows => rows,
-        }
-    }
+    /// Absent for the server's own work and for commands.
+    requester: Option<Requester>,
 }
 
 impl Db {
@@ -190,15 +83,28 @@ impl Db {
             readiness: Readiness::default(),
             file: path.and_then(SqliteFile::at),
             wal,
+            requester: None,
         })
     }
 
-    /// The same for a request of its own: [`Self::settle`] then waits for what this one has read.
-    pub fn of_request(&self) -> Self {
+    /// The same for a request of its own, of this subject: [`Self::settle`] then waits for what this one has read, and
+    /// [`Self::taken`] tells how long its statements took.
+    pub fn of_request(&self, subject: &str) -> Self {
         Self {
             wal: self.wal.as_ref().map(WalSync::of_request),
+            requester: Some(Requester::new(subject)),
             ..self.clone()
         }
+    }
+
+    /// How long the statements of this request took since this was asked last; nothing for the server's own work.
+    pub fn taken(&self) -> Duration {
+        let requester = self.requester.as_ref();
+        requester.map_or(Duration::ZERO, Requester::taken)
+    }
+
+    fn statements_of(&self, connections: &Connections) -> Statements {
+        connections.statements(self.requester.as_ref())
     }
 
     /// Waits until all that was read is on the disk: before anybody is told that something is kept already.
@@ -245,11 +151,13 @@ impl Db {
     }
 
     async fn begin_to_read(&self, reader: &Reader) -> Result<Begun> {
-        let place = self.read.place(reader.hub_id).await?;
+        let places = self.read.places(reader.hub_id, self.requester.as_ref());
+        let places = places.await?;
+        let statements = self.statements_of(&self.read).within(reader.patience);
         Ok(Begun {
-            transaction: self.read.begin().await?,
-            statements: self.read.statements().within(reader.patience),
-            _place: place,
+            transaction: self.read.begin(&statements).await?,
+            statements,
+            _places: places,
         })
     }
 
@@ -259,8 +167,10 @@ impl Db {
     }
 
     async fn read_one(&self, reader: &Reader, statement: Statement) -> Result<Vec<QueryResult>> {
-        let _place = self.read.place(reader.hub_id).await?;
-        let rows = self.read.read(statement, reader).await?;
+        let places = self.read.places(reader.hub_id, self.requester.as_ref());
+        let _places = places.await?;
+        let statements = self.statements_of(&self.read).within(reader.patience);
+        let rows = self.read.read(statement, &statements).await?;
         self.was_read();
         Ok(rows)
     }
@@ -277,16 +187,17 @@ impl Db {
 
     async fn begin_to_write(&self, hub_id: Option<i64>) -> Result<Transaction> {
         self.check_file()?;
-        let place = self.write.place(hub_id).await?;
+        let places = self.write.places(hub_id, self.requester.as_ref()).await?;
         self.write_back().await?;
-        let inner = self.write.begin().await?;
+        let statements = self.statements_of(&self.write);
+        let inner = self.write.begin(&statements).await?;
         self.was_read();
         Ok(Transaction {
             inner,
-            statements: self.write.statements(),
+            statements,
             health: self.write.health.clone(),
             wal: self.wal.clone(),
-            _place: place,
+            _places: places,
         })
     }
 

@@ -1,7 +1,7 @@
 //! What PostgreSQL has to know of a session: isolation, and for how long it waits for whom.
 //!
 //! A server that stops, or whose packets vanish, inside a transaction would hold its locks for hours; so PostgreSQL
-//! itself ends what is idle in a transaction, waits for a lock, or runs for too long. It is told so for each session and
+//! itself ends what is idle in a transaction, waits for a lock, runs for too long, or for a client that has gone. It is told so for each session and
 //! again for each transaction: behind a pooler a session's settings belong to somebody else.
 
 use std::time::Duration;
@@ -53,7 +53,12 @@ impl Session {
             "SET SESSION CHARACTERISTICS AS TRANSACTION {}",
             self.isolation()
         );
-        format!("{network}; {isolation}; {}", self.timeouts("SESSION"))
+        // Since PostgreSQL 14; a pooler between closes its own connection, which is looked at all the same.
+        let lost = "SELECT set_config(name, '1000', false) FROM pg_settings WHERE name = 'client_connection_check_interval'";
+        format!(
+            "{network}; {isolation}; {}; {lost}",
+            self.timeouts("SESSION")
+        )
     }
 
     /// For a transaction that has just begun. Statements that another session prepared on a shared backend go.

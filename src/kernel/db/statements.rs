@@ -12,6 +12,8 @@ use sea_orm::{DbErr, RuntimeErr, Statement};
 use super::connect::BEGIN_TIMEOUT;
 use super::failure::{self, Failure, SLOW};
 use super::health::Health;
+use super::interrupt::{Interrupt, Running};
+use super::requester::Requester;
 use super::session::Session;
 
 /// Tells whoever listens (`SYNC_HEALTH_LOG=sync_health::sql=trace`) which statement is sent, without its values.
@@ -26,11 +28,15 @@ pub(super) struct Statements {
     patience: Option<Duration>,
     timeout: Option<Duration>,
     has_failed: AtomicBool,
+    requester: Option<Requester>,
+    running: Running,
 }
 
 impl Statements {
-    pub(super) fn new(session: &Session, health: &Health) -> Self {
+    pub(super) fn new(session: &Session, health: &Health, requester: Option<&Requester>) -> Self {
         Self {
+            requester: requester.cloned(),
+            running: Running::default(),
             health: health.clone(),
             patience: session.patience(),
             timeout: session.statement_timeout,
@@ -44,6 +50,11 @@ impl Statements {
             patience: patience.or(self.patience),
             ..self
         }
+    }
+
+    /// What the connection listens to that these statements run on.
+    pub(super) fn interrupt(&self) -> &Interrupt {
+        &self.running.interrupt
     }
 
     /// Runs a statement of a transaction that writes.
@@ -96,6 +107,24 @@ impl Statements {
         statement: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
         let started = Instant::now();
+        let result = self.running.run(self.waited(statement)).await;
+        if let Some(requester) = &self.requester {
+            requester.took(started.elapsed());
+        }
+        match (result, self.timeout) {
+            (Err(error), Some(timeout))
+                if failure::is_cancelled(&error) && started.elapsed() >= timeout =>
+            {
+                Err(DbErr::Custom(SLOW.into()))
+            }
+            (result, _) => result,
+        }
+    }
+
+    async fn waited<T>(
+        &self,
+        statement: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
         let result = match self.patience {
             Some(patience) => match tokio::time::timeout(patience, statement).await {
                 Ok(result) => result,
@@ -107,15 +136,7 @@ impl Statements {
             },
             None => statement.await,
         };
-        let result = self.noted(result);
-        match (result, self.timeout) {
-            (Err(error), Some(timeout))
-                if failure::is_cancelled(&error) && started.elapsed() >= timeout =>
-            {
-                Err(DbErr::Custom(SLOW.into()))
-            }
-            (result, _) => result,
-        }
+        self.noted(result)
     }
 }
 

@@ -35,8 +35,10 @@ use crate::resync::claim::{self, Order};
 use crate::resync::tables::resync_pushes;
 use crate::sync_errors::api::Links;
 
-/// Calls that are under way at once, so that slow addresses do not hold up each other.
-const CALLS_AT_ONCE: usize = 16;
+/// Calls that are under way at once, one of a portal: so many that slow addresses do not hold up others.
+const CALLS_AT_ONCE: usize = 256;
+/// Those of them to addresses whose last call failed.
+const REPEATED_AT_ONCE: usize = 128;
 /// For how long items are leased to an address; longer than a call takes.
 const LEASE: Micros = 300 * SECOND;
 /// For how long a server may take for one call before another one repeats it.
@@ -52,6 +54,7 @@ const LAST_PAUSE: Micros = 3_600 * SECOND;
 pub async fn push(env: &Env) {
     const PAUSE: Duration = Duration::from_secs(1);
     let calls = Arc::new(Semaphore::new(CALLS_AT_ONCE));
+    let repeated = Arc::new(Semaphore::new(REPEATED_AT_ONCE));
     let under_way: Arc<Mutex<HashSet<i64>>> = Arc::default();
     let mut ring = env.wake.listen(ANY_PORTAL);
     loop {
@@ -61,14 +64,23 @@ pub async fn push(env: &Env) {
             let _ = error.answer();
             Vec::new()
         });
-        for hub_id in due {
-            let is_new = under_way.lock().is_ok_and(|mut set| set.insert(hub_id));
-            if !is_new {
+        for Due { hub_id, has_failed } in due {
+            let is_under_way = || under_way.lock().is_ok_and(|set| set.contains(&hub_id));
+            let place = |of: &Arc<Semaphore>| of.clone().try_acquire_owned().ok();
+            // Whoever finds no place is due at the next look too.
+            let again = match has_failed {
+                true => place(&repeated),
+                false => None,
+            };
+            if is_under_way() || has_failed != again.is_some() {
                 continue;
             }
-            let Ok(call) = calls.clone().acquire_owned().await else {
-                return;
+            let Some(call) = place(&calls) else {
+                break;
             };
+            if let Ok(mut set) = under_way.lock() {
+                set.insert(hub_id);
+            }
             let (env, under_way) = (env.clone(), under_way.clone());
             tokio::spawn(async move {
                 let delivered = caught(Box::pin(deliver(&env, hub_id))).await;
@@ -78,7 +90,7 @@ pub async fn push(env: &Env) {
                 if let Ok(mut set) = under_way.lock() {
                     set.remove(&hub_id);
                 }
-                drop(call);
+                drop((call, again));
             });
         }
         tokio::time::sleep(PAUSE / 4).await;
@@ -89,26 +101,29 @@ pub async fn push(env: &Env) {
     }
 }
 
-/// Portals with an address, and with something to deliver.
-async fn due(env: &Env) -> Result<Vec<i64>> {
-    #[derive(FromQueryResult)]
-    struct Portal {
-        hub_id: i64,
-    }
+/// A portal with an address, and with something to deliver.
+#[derive(FromQueryResult)]
+struct Due {
+    hub_id: i64,
+    /// Whether the last call failed.
+    has_failed: bool,
+}
+
+/// Whoever waits longest first.
+async fn due(env: &Env) -> Result<Vec<Due>> {
     let snapshot = env.db.moving();
     let nil = automatic_sql(snapshot.backend());
     let sql = format!(
-        "SELECT p.hub_id FROM portals AS p LEFT JOIN resync_pushes AS d ON d.hub_id = p.hub_id \
+        "SELECT p.hub_id, COALESCE(d.attempt_count, 0) > 0 AS has_failed FROM portals AS p LEFT JOIN resync_pushes AS d ON d.hub_id = p.hub_id \
          WHERE p.resync_webhook_url IS NOT NULL AND (d.hub_id IS NULL OR d.next_at <= {} OR d.url <> p.resync_webhook_url) \
          AND (d.body IS NOT NULL \
          OR NOT EXISTS (SELECT 1 FROM resync_batches AS b WHERE b.hub_id = p.hub_id AND b.id = {nil}) \
-         OR EXISTS (SELECT 1 FROM resync_batches AS b WHERE b.hub_id = p.hub_id AND b.waiting_count > 0))",
+         OR EXISTS (SELECT 1 FROM resync_batches AS b WHERE b.hub_id = p.hub_id AND b.waiting_count > 0)) \
+         ORDER BY COALESCE(d.next_at, 0)",
         env.clock.now()
     );
-    let rows: Vec<Portal> = snapshot
-        .all_raw(Statement::from_string(snapshot.backend(), sql))
-        .await?;
-    Ok(rows.into_iter().map(|portal| portal.hub_id).collect())
+    let due = Statement::from_string(snapshot.backend(), sql);
+    snapshot.all_raw(due).await
 }
 
 /// Delivers the message that is under way, or the next one.

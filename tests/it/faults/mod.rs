@@ -16,3 +16,4 @@ mod power_cut;
 pub mod reports;
 mod silence;
 mod slow;
+mod unwaited;

@@ -280,15 +280,14 @@ pub const REPORT_SUCCESSES: &str =
 
 /// A token for an hour.
 pub fn token(portals: &[&str], scope: &str) -> String {
+    token_of("test-user", portals, scope)
+}
+
+/// The same for another subject.
+pub fn token_of(subject: &str, portals: &[&str], scope: &str) -> String {
     let portals: Vec<String> = portals.iter().map(|id| (*id).to_owned()).collect();
-    auth::sign(
-        SECRET,
-        "test-user",
-        &portals,
-        scope,
-        Utc::now() + Duration::hours(1),
-    )
-    .expect("a token")
+    let until = Utc::now() + Duration::hours(1);
+    auth::sign(SECRET, subject, &portals, scope, until).expect("a token")
 }
 
 pub fn reader() -> String {

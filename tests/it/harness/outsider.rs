@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 
-use super::eventually;
+use super::{Backend, eventually};
 
 /// One connection to a database.
 pub struct Outsider(DatabaseConnection);
@@ -12,6 +12,14 @@ impl Outsider {
         let mut options = ConnectOptions::new(database_url);
         options.max_connections(1).sqlx_logging(false);
         Self(Database::connect(options).await.expect("the database"))
+    }
+
+    /// Which database it is.
+    pub fn backend(&self) -> Backend {
+        match self.0.get_database_backend() {
+            sea_orm::DbBackend::Sqlite => Backend::Sqlite,
+            _ => Backend::Postgres,
+        }
     }
 
     /// Runs a text of statements.
