@@ -30,6 +30,7 @@ mod http;
 mod identity;
 mod import_files;
 mod imports;
+mod licenses;
 mod life;
 mod limits;
 mod lists;
