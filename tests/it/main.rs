@@ -35,6 +35,7 @@ mod life;
 mod limits;
 mod lists;
 mod live;
+mod manual;
 mod ndjson;
 mod notifications;
 mod notified;
