@@ -79,6 +79,7 @@ pub struct Database {
     #[arg(
         long,
         env = "SYNC_HEALTH_DATABASE_URL",
+        hide_env_values = true,
         default_value = "sqlite://sync-health.db"
     )]
     pub database_url: String,

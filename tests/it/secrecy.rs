@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
-use crate::commands::{output, text};
+use crate::commands::{command, output, ran, text};
 use crate::faults::reports::report;
 use crate::harness::engine;
 use crate::harness::process::Process;
@@ -72,6 +72,30 @@ async fn the_log_keeps_no_secret_of_an_address() {
     );
     assert!(!log.contains(&"s".repeat(300)) && log.contains(&"s".repeat(255)));
     server.stop().await;
+}
+
+/// Help is copied and shown around: it names the variables that hold secrets, and not what they hold.
+#[test]
+fn help_shows_no_secret() {
+    let secret = "c2VjcmV0";
+    let variables = [
+        "SYNC_HEALTH_DATABASE_URL",
+        "SYNC_HEALTH_DATABASE_LISTEN_URL",
+        "SYNC_HEALTH_JWT_SECRET",
+        "SYNC_HEALTH_SMTP_URL",
+        "SYNC_HEALTH_TOKEN",
+    ];
+    let mut named = String::new();
+    for subcommand in [
+        "serve", "migrate", "token", "backup", "restore", "doctor", "forget", "export", "import",
+    ] {
+        let mut asked = command(&[subcommand, "--help"]);
+        asked.envs(variables.map(|name| (name, secret)));
+        let help = text(&ran(&mut asked).stdout);
+        assert!(!help.contains(secret), "{help}");
+        named += &help;
+    }
+    assert!(variables.iter().all(|name| named.contains(name)), "{named}");
 }
 
 fn token_of(subject: &str) -> String {
