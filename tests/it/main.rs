@@ -39,6 +39,7 @@ mod notifications;
 mod notified;
 mod notified_once;
 mod observed;
+mod own_reports;
 mod panics;
 mod plain;
 mod plans;

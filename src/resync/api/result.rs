@@ -109,7 +109,7 @@ impl ResyncResult {
     /// The error as it is now; null when it was swept since.
     async fn sync_error(&self, ctx: &Context<'_>) -> Result<Option<SyncError>> {
         match &self.error {
-            Some(Some(error)) => Ok(Some(error.taken()?)),
+            Some(Some(error)) => Ok(Some(error.taken())),
             Some(None) => Ok(None),
             None => {
                 let look = [ctx.look_ahead()];

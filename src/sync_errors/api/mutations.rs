@@ -45,8 +45,9 @@ pub struct ReportResult {
     pub report_id: Option<ID>,
     /// What became of it.
     pub outcome: ReportOutcome,
-    /// The error of its first cause after this report; null when refused. Readable with the scope sync-health:report,
-    /// except for what leads on from it.
+    /// The error of its first cause after this report; null when refused. To a token that may not read it tells what the
+    /// error is and its counts, with objects, title and code as in this failure; what is known from other reports is
+    /// FORBIDDEN.
     pub sync_error: Option<SyncError>,
 }
 
@@ -224,7 +225,8 @@ async fn report_failures(
         });
     };
     call.snapshot.renew().await;
-    for (index, FailureAnswer { recorded, error }) in places.into_iter().zip(answers) {
+    let told = failures.iter().zip(answers);
+    for (index, (failure, FailureAnswer { recorded, error })) in places.into_iter().zip(told) {
         let Some(result) = payload.results.get_mut(index) else {
             continue;
         };
@@ -235,7 +237,7 @@ async fn report_failures(
         };
         payload.recorded_count += i32::from(recorded);
         payload.repeated_count += i32::from(!recorded);
-        result.sync_error = error.map(|row| SyncError::of_answer(scope.clone(), row));
+        result.sync_error = error.map(|row| SyncError::of_report(call, scope, (row, failure)));
     }
     Ok(payload)
 }

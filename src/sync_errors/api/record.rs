@@ -305,7 +305,7 @@ impl AffectedRecord {
     /// The error that holds it back.
     async fn sync_error(&self, ctx: &Context<'_>) -> Result<SyncError> {
         if let Some(error) = &self.error {
-            return error.shared();
+            return Ok(error.again());
         }
         let id = GlobalId {
             kind: Kind::SyncError,
