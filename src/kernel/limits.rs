@@ -105,6 +105,8 @@ limits! {
     RAW_CHARACTERS = "rawCharacters", 60_000, "characters";
     /// A code, name, id, property or field of a failure.
     NAME_CHARACTERS = "nameCharacters", 255, "characters";
+    /// The title of an error.
+    TITLE_CHARACTERS = "titleCharacters", 255, "characters";
     /// A rejected value.
     VALUE_CHARACTERS = "valueCharacters", 2_000, "characters";
     /// A URL.

@@ -6,6 +6,7 @@ use async_graphql::{Object, SimpleObject};
 
 use crate::kernel::config::{Config, LiveConfig, Rate};
 use crate::kernel::limits;
+use crate::kernel::scalars::count;
 
 /// The server.
 pub(super) struct Service {
@@ -41,7 +42,7 @@ impl Service {
             .iter()
             .find(|(configured, _)| configured.name == limit.name)
             .map_or(limit.value, |(_, value)| *value);
-        i32::try_from(value).unwrap_or(i32::MAX)
+        count(value)
     }
 }
 

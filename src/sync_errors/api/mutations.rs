@@ -8,6 +8,7 @@ use crate::kernel::auth::{Report, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
+use crate::kernel::scalars::count;
 use crate::kernel::turns::Turns;
 use crate::kernel::user_error::UserError;
 use crate::portals::scope_of;
@@ -171,7 +172,7 @@ impl ReportMutations {
         };
         call.snapshot.renew().await;
         Ok(ReportSyncSuccessesPayload {
-            recorded_count: number(checked.len()),
+            recorded_count: count(checked.len()),
             refused_count,
             cleared_record_count: answer.cleared_record_count,
             resolved_error_ids: answer
@@ -213,7 +214,7 @@ async fn report_failures(
         });
     }
     let refused = payload.results.len() - failures.len();
-    payload.refused_count = number(refused);
+    payload.refused_count = count(refused);
     call.env.metrics.failures("refused", refused as u64);
     if failures.is_empty() {
         return Ok(payload);
@@ -240,8 +241,4 @@ async fn report_failures(
         result.sync_error = error.map(|row| SyncError::of_report(call, scope, (row, failure)));
     }
     Ok(payload)
-}
-
-fn number(count: usize) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
 }

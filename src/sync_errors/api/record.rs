@@ -336,7 +336,7 @@ impl AffectedRecord {
         self.row.rejected_value.as_deref()
     }
 
-    /// This record's own text, as the provider wrote it.
+    /// This record's own text, as the provider wrote it. At most 16,000 characters.
     async fn message(&self) -> &str {
         &self.row.message
     }
