@@ -166,6 +166,8 @@ limits! {
     PORTAL_READ_PERCENT = "portalReadPercent", 50, "percent of the connections";
     /// Part of the connections that write that requests to one portal use at once; one connection at least.
     PORTAL_WRITE_PERCENT = "portalWritePercent", 25, "percent of the connections";
+    /// Errors that a portal keeps, resolved ones too; the configuration may set another value.
+    PORTAL_ERRORS = "portalErrors", 2_000_000, "errors";
     /// Points that a subject can spend on one portal at once; the configuration may set another value.
     BUCKET_POINTS = "bucketPoints", 200_000, "points";
     /// Points that come back each second; the configuration may set another value.

@@ -79,6 +79,7 @@ impl App {
             wake: Wake::default(),
             webhooks: WebhookSender::new(config.allows_private_webhooks)?,
             mailer: Mailer::new(&config.mail)?,
+            portal_errors: config.portal_errors,
         };
         env.read_clock().await?;
         let (stopping, open) = (CancellationToken::new(), TaskTracker::new());

@@ -21,6 +21,7 @@ mod exports;
 mod faults;
 mod feed;
 mod forgotten;
+mod full_portals;
 mod grouping;
 mod guard;
 mod guides;

@@ -37,7 +37,8 @@ pub struct ResyncOutcomeInput {
     /// What became of it.
     status: ResyncOutcomeStatus,
     /// FAILED only: what the provider answered. It is classified as any failure, so the record may move to another error;
-    /// its records are the item's where left out. Without it, the record failed for the same cause.
+    /// its records are the item's where left out. Without it, and where the portal is full (portalErrors) and the cause new,
+    /// the record failed for the same cause.
     #[serde(default)]
     failure: Option<SyncFailureInput>,
 }

@@ -227,10 +227,23 @@ async fn report_failures(
     };
     call.snapshot.renew().await;
     let told = failures.iter().zip(answers);
-    for (index, (failure, FailureAnswer { recorded, error })) in places.into_iter().zip(told) {
+    let mut full = 0;
+    for (index, (failure, answer)) in places.into_iter().zip(told) {
+        let FailureAnswer {
+            recorded,
+            refused,
+            error,
+        } = answer;
         let Some(result) = payload.results.get_mut(index) else {
             continue;
         };
+        if let Some(refused) = refused {
+            full += 1;
+            payload
+                .user_errors
+                .push(refused.in_element("failures", index));
+            continue;
+        }
         result.outcome = if recorded {
             ReportOutcome::Recorded
         } else {
@@ -240,5 +253,8 @@ async fn report_failures(
         payload.repeated_count += i32::from(!recorded);
         result.sync_error = error.map(|row| SyncError::of_report(call, scope, (row, failure)));
     }
+    payload.refused_count = payload.refused_count.saturating_add(count(full));
+    call.env.metrics.failures("refused", full as u64);
+    payload.user_errors.sort_by_key(|error| error.element_index);
     Ok(payload)
 }

@@ -13,6 +13,7 @@ mod known;
 mod ledger;
 pub mod ndjson;
 mod remade;
+mod room;
 mod rows;
 mod scrub;
 mod successes;
