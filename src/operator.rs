@@ -75,6 +75,7 @@ async fn connect(database: &Database) -> Result<Env, String> {
         wake: Wake::default(),
         webhooks: WebhookSender::new(false).map_err(text)?,
         mailer: Mailer::new(&MailConfig::None).map_err(text)?,
+        portal_errors: config.portal_errors,
     };
     env.read_clock().await.map_err(text)?;
     Ok(env)

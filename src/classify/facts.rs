@@ -10,6 +10,8 @@ use crate::classify::{
     AccessKind, Details, ExternalId, Failure, FieldName, RelatedRecord, SyncErrorCategory,
     SyncErrorType, System, canonical_object_type, canonical_record_id,
 };
+use crate::kernel::limits::{self, Limit};
+use crate::kernel::text::cut_in_place;
 
 /// All that a failure tells.
 #[derive(Debug, Default)]
@@ -50,7 +52,7 @@ pub(super) fn facts(failure: &Failure, error: &ProviderError, error_type: SyncEr
     let object = failure
         .object_type(failure.system)
         .or_else(|| failure.object_type(failure.system.other()));
-    Facts {
+    let mut facts = Facts {
         object: object.or(found.object).map(str::to_lowercase),
         hubspot_properties,
         salesforce_fields,
@@ -77,7 +79,9 @@ pub(super) fn facts(failure: &Failure, error: &ProviderError, error_type: SyncEr
             .filter(|_| error_type.category() != SyncErrorCategory::Other),
         expected_type: found.expected_type.map(str::to_owned),
         missing_access: missing_access(error, error_type),
-    }
+    };
+    facts.fit();
+    facts
 }
 
 fn existing_record(
@@ -167,6 +171,39 @@ fn quoted_flow(text: &str) -> Option<&str> {
 }
 
 impl Facts {
+    /// Cuts what was read out of a text to what may be told beside one.
+    fn fit(&mut self) {
+        let records = [&mut self.existing_record, &mut self.blocking_record];
+        let mut values: Vec<&mut String> = self.value.iter_mut().collect();
+        let mut names: Vec<&mut String> = [
+            &mut self.object,
+            &mut self.label,
+            &mut self.component,
+            &mut self.duplicate_rule,
+            &mut self.expected_type,
+        ]
+        .into_iter()
+        .flatten()
+        .chain(&mut self.hubspot_properties)
+        .chain(&mut self.salesforce_fields)
+        .collect();
+        for record in records.into_iter().flatten() {
+            names.extend(record.object_type.as_mut());
+            names.extend(record.record_id.as_mut());
+            if let Some(external) = &mut record.external_id {
+                names.push(&mut external.field);
+                values.push(&mut external.value);
+            }
+        }
+        let cut = |texts: Vec<&mut String>, limit: Limit| {
+            texts
+                .into_iter()
+                .for_each(|text| cut_in_place(text, limit.value));
+        };
+        cut(names, limits::NAME_CHARACTERS);
+        cut(values, limits::VALUE_CHARACTERS);
+    }
+
     /// The fields of both sides, comparable and sorted; a told mapping partner belongs to the cause.
     pub(super) fn comparable_fields(&self) -> Vec<String> {
         let mut fields: Vec<String> = self

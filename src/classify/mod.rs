@@ -26,7 +26,6 @@ pub use vocabulary::{AccessKind, SyncDirection, SyncErrorCategory, SyncErrorType
 use uuid::Uuid;
 
 use crate::kernel::limits;
-use crate::kernel::text::cut;
 
 /// The version of the rules that signatures are made by; old errors keep theirs.
 pub const SIGNATURE_VERSION: i16 = 1;
@@ -156,9 +155,7 @@ fn classify_one(failure: &Failure, error: &provider_error::ProviderError) -> Cau
         transient: verdict.transient || nested_lock,
         fields: signature.fields,
         details: signature.details,
-        value: facts
-            .value
-            .map(|value| cut(&value, limits::VALUE_CHARACTERS.value).to_owned()),
+        value: facts.value,
         existing_record: facts.existing_record,
         unknown_code: verdict.unknown_code,
     }

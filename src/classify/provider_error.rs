@@ -11,6 +11,8 @@ mod text;
 pub(super) use text::{between, split_at_text, strip_field_list};
 
 use crate::classify::{Failure, System, hubspot, salesforce};
+use crate::kernel::limits;
+use crate::kernel::text::cut_in_place;
 
 /// One error as the provider told it.
 #[derive(Debug, Clone, Default)]
@@ -113,6 +115,7 @@ fn complete(error: &mut ProviderError, failure: &Failure, told: Option<&str>) {
         (None, Some(told)) => error.code = Some(told.to_owned()),
         _ => {}
     }
+    cut_in_place(&mut error.message, limits::MESSAGE_CHARACTERS.value);
     error.cleaned = text::clean(text::head(&error.message, READ_BYTES));
     error.folded = error.cleaned.to_ascii_lowercase();
     if error.cause_code.is_none() {
@@ -126,6 +129,25 @@ fn complete(error: &mut ProviderError, failure: &Failure, told: Option<&str>) {
         };
     }
     error.fields.retain(|field| !field.trim().is_empty());
+    error.fit();
+}
+
+impl ProviderError {
+    /// Cuts what was read out of an answer to what may be told beside one.
+    fn fit(&mut self) {
+        self.fields.truncate(limits::FAILURE_FIELDS.value);
+        let (code, cause) = (self.code.as_mut(), self.cause_code.as_mut());
+        let fields = self.fields.iter_mut();
+        let duplicate = self.duplicate.iter_mut().flat_map(|duplicate| {
+            let (rule, object_type) = (duplicate.rule.as_mut(), duplicate.object_type.as_mut());
+            [rule, object_type, duplicate.record_id.as_mut()]
+        });
+        let names = duplicate.chain([code, cause]).flatten().chain(fields);
+        names.for_each(|name| cut_in_place(name, limits::NAME_CHARACTERS.value));
+        if let Some(message) = &mut self.cause_message {
+            cut_in_place(message, limits::MESSAGE_CHARACTERS.value);
+        }
+    }
 }
 
 /// Codes by which HubSpot and client libraries say no more than that something is wrong.

@@ -1,5 +1,6 @@
 //! The words of cards and types, in every language, from data files that need no programmer.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -8,6 +9,8 @@ use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 
 use crate::classify::{SyncErrorCategory, SyncErrorType};
+use crate::kernel::limits;
+use crate::kernel::text::{one_line, shortened};
 
 /// The languages that our own texts are written in.
 #[derive(
@@ -75,7 +78,8 @@ fn card(category: SyncErrorCategory) -> Option<&'static Card> {
     TITLES.as_ref()?.categories.get(&category)
 }
 
-/// The type in words, followed by object and fields where they are known: "Value too long (Contact: Title)".
+/// The type in words, followed by object and fields where they are known: "Value too long (Contact: Title)". One line, and
+/// not too long a one.
 pub fn error_title(
     error_type: SyncErrorType,
     language: Language,
@@ -90,10 +94,14 @@ pub fn error_title(
         |words| words.of(language).to_owned(),
     );
     let fields = fields.join(", ");
-    match (object, fields.as_str()) {
+    let title = match (object, fields.as_str()) {
         (Some(object), "") => format!("{words} ({object})"),
         (Some(object), fields) => format!("{words} ({object}: {fields})"),
         (None, "") => words,
         (None, fields) => format!("{words} ({fields})"),
+    };
+    match shortened(&one_line(&title), limits::TITLE_CHARACTERS.value) {
+        Cow::Borrowed(whole) if whole.len() == title.len() => title,
+        changed => changed.into_owned(),
     }
 }

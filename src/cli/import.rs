@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use sync_health::kernel::limits;
 
 use super::Database;
 
@@ -15,6 +16,9 @@ pub struct Import {
     pub portal: i64,
     #[command(flatten)]
     pub database: Database,
+    /// Errors that the portal keeps, resolved ones too: failures that would open more are refused with PORTAL_FULL.
+    #[arg(long, env = "SYNC_HEALTH_PORTAL_ERRORS", default_value_t = limits::PORTAL_ERRORS.value)]
+    pub portal_errors: usize,
     /// Send the failures to this server instead, for example http://127.0.0.1:8080.
     #[arg(long)]
     pub url: Option<String>,

@@ -54,6 +54,9 @@ pub struct Serve {
     /// Subscriptions to one portal on this server.
     #[arg(long, env = "SYNC_HEALTH_PORTAL_SUBSCRIPTIONS", default_value_t = limits::PORTAL_SUBSCRIPTIONS.value)]
     portal_subscriptions: usize,
+    /// Errors that a portal keeps, resolved ones too: failures that would open more are refused with PORTAL_FULL.
+    #[arg(long, env = "SYNC_HEALTH_PORTAL_ERRORS", default_value_t = limits::PORTAL_ERRORS.value)]
+    portal_errors: usize,
     /// A manifest of documents (of Relay's compiler or Apollo's tools): nothing else runs then.
     #[arg(long, env = "SYNC_HEALTH_TRUSTED_DOCUMENTS")]
     trusted_documents: Option<PathBuf>,
@@ -246,6 +249,7 @@ impl Serve {
             gathering: Duration::from_secs(self.mail.gathering_seconds),
             mail: self.mail.config()?,
             retention: self.retention.config()?,
+            portal_errors: self.portal_errors,
             ..Config::new(self.database.database_url, auth)
         })
     }

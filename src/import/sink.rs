@@ -56,7 +56,8 @@ impl Sink {
                 has_answered: false,
             });
         }
-        let env = operator::open(&options.database).await?;
+        let mut env = operator::open(&options.database).await?;
+        env.portal_errors = options.portal_errors;
         let scope = Scope::of_operator(options.portal);
         let is_known = portals::exists(&env.db.moving(), &scope).await;
         if !is_known.map_err(text)? {
@@ -79,10 +80,15 @@ impl Sink {
                     .map_err(text)?;
                 let answers = answers.ok_or("the portal does not exist")?;
                 let recorded = answers.iter().filter(|answer| answer.recorded).count() as u64;
+                let known = answers.len() as u64 - recorded;
+                let refused = answers.into_iter().enumerate();
+                let refused: Vec<(usize, String)> = refused
+                    .filter_map(|(place, answer)| Some((place, answer.refused?.message)))
+                    .collect();
                 Ok(Taken {
                     recorded,
-                    repeated: answers.len() as u64 - recorded,
-                    refused: Vec::new(),
+                    repeated: known - refused.len() as u64,
+                    refused,
                 })
             }
             Self::Server {

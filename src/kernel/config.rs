@@ -49,6 +49,8 @@ pub struct Config {
     pub allows_private_webhooks: bool,
     /// For how long what is over is kept.
     pub retention: RetentionConfig,
+    /// How many errors a portal keeps.
+    pub portal_errors: usize,
     /// How e-mail is sent.
     pub mail: MailConfig,
     /// For how long news that are told at once are gathered into one message.
@@ -211,6 +213,7 @@ impl Config {
             hears_others: true,
             allows_private_webhooks: false,
             retention: RetentionConfig::default(),
+            portal_errors: limits::PORTAL_ERRORS.value,
             mail: MailConfig::None,
             gathering: Duration::from_secs(60),
             public_url: None,

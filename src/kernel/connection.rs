@@ -165,7 +165,7 @@ impl<T: Plain + OutputType> Connection<T> {
         self.place()
     }
 
-    /// Number of entries of the whole list; how exact it is says `totalCountPrecision`.
+    /// Number of entries of the whole list; how exact it is says `totalCountPrecision`. Stops at 2^31-1.
     async fn total_count(&self) -> i32 {
         self.total.count
     }

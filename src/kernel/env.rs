@@ -28,6 +28,8 @@ pub struct Env {
     pub webhooks: WebhookSender,
     /// How e-mail is sent.
     pub mailer: Mailer,
+    /// How many errors a portal keeps.
+    pub portal_errors: usize,
 }
 
 /// PostgreSQL's clock in microseconds, as of this moment of the transaction.

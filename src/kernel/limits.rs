@@ -109,6 +109,8 @@ limits! {
     RAW_CHARACTERS = "rawCharacters", 60_000, "characters";
     /// A code, name, id, property or field of a failure.
     NAME_CHARACTERS = "nameCharacters", 255, "characters";
+    /// The title of an error.
+    TITLE_CHARACTERS = "titleCharacters", 255, "characters";
     /// A rejected value.
     VALUE_CHARACTERS = "valueCharacters", 2_000, "characters";
     /// A URL.
@@ -172,6 +174,8 @@ limits! {
     SUBJECT_READ_PERCENT = "subjectReadPercent", 75, "percent of the connections";
     /// Part of the connections that write that requests of one subject use at once, whatever portals they are about.
     SUBJECT_WRITE_PERCENT = "subjectWritePercent", 75, "percent of the connections";
+    /// Errors that a portal keeps, resolved ones too; the configuration may set another value.
+    PORTAL_ERRORS = "portalErrors", 2_000_000, "errors";
     /// Points that a subject can spend on one portal at once; the configuration may set another value.
     BUCKET_POINTS = "bucketPoints", 200_000, "points";
     /// Points that come back each second; the configuration may set another value.

@@ -169,7 +169,7 @@ impl TotalCount {
     /// An exact count; it stops at 2^31-1.
     pub fn exact(count: i64) -> Self {
         Self {
-            count: i32::try_from(count).unwrap_or(i32::MAX),
+            count: crate::kernel::scalars::count(count),
             precision: CountPrecision::Exact,
         }
     }

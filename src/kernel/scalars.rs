@@ -6,6 +6,13 @@ use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 
 use crate::kernel::clock::{Micros, instant};
 
+/// A count as GraphQL's Int shows it: it stops at 2^31-1.
+pub fn count(number: impl TryInto<i64>) -> i32 {
+    let number: i64 = number.try_into().unwrap_or(i64::MAX);
+    let shown = number.clamp(i32::MIN.into(), i32::MAX.into());
+    i32::try_from(shown).unwrap_or(i32::MAX)
+}
+
 /// An instant in microseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(pub Micros);

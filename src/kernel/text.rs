@@ -1,4 +1,6 @@
-//! Texts made comparable: one way to fold for search, one way to cut.
+//! Texts made comparable and fit to be shown: one way to fold for search, one way to cut, one way to be a line.
+
+use std::borrow::Cow;
 
 /// Folds a text for search: lower case, white space collapsed. Done here because SQLite folds ASCII only.
 pub fn fold(text: &str) -> String {
@@ -44,6 +46,58 @@ pub fn cut(text: &str, characters: usize) -> &str {
         Some((end, _)) => &text[..end],
         None => text,
     }
+}
+
+/// The first `characters` characters of a text, in place.
+pub fn cut_in_place(text: &mut String, characters: usize) {
+    text.truncate(cut(text, characters).len());
+}
+
+/// A text of at most `characters` characters; of a longer one its beginning, with an ellipsis.
+pub fn shortened(text: &str, characters: usize) -> Cow<'_, str> {
+    if cut(text, characters).len() == text.len() {
+        return Cow::Borrowed(text);
+    }
+    let beginning = cut(text, characters.saturating_sub(1));
+    Cow::Owned(format!("{}…", beginning.trim_end()))
+}
+
+/// A text for people as one line: without line feeds and other control characters, and [`undirected`].
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    let is_out =
+        |c: char| c.is_control() || is_directional(c) || matches!(c, '\u{2028}' | '\u{2029}');
+    if !text.contains(is_out) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_whitespace() => {
+                if !line.ends_with(' ') {
+                    line.push(' ');
+                }
+            }
+            c if is_out(c) => {}
+            c => line.push(c),
+        }
+    }
+    Cow::Owned(line)
+}
+
+/// A text without the characters that turn the direction of what stands around them, and so make a name or an address look
+/// like another (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>).
+pub fn undirected(text: String) -> String {
+    if text.is_ascii() || !text.contains(is_directional) {
+        return text;
+    }
+    text.replace(is_directional, "")
+}
+
+fn is_directional(c: char) -> bool {
+    matches!(
+        c,
+        '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// Replaces NUL, which PostgreSQL stores in no text, by the replacement character.

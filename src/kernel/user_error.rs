@@ -2,7 +2,7 @@
 
 use async_graphql::{Enum, SimpleObject};
 
-use crate::kernel::limits::Limit;
+use crate::kernel::limits::{self, Limit};
 
 /// Why something was refused, for machines. New codes may come: keep a default branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -31,6 +31,8 @@ pub enum UserErrorCode {
     Conflict,
     /// A claimed item that another engine has claimed or answered since.
     LeaseLost,
+    /// A failure that would open an error in a portal that keeps as many as it may (portalErrors).
+    PortalFull,
 }
 
 /// One refused part of an input.
@@ -99,6 +101,16 @@ impl UserError {
             _ => return None,
         };
         Some(Self::new(UserErrorCode::TooMany, &[list], message))
+    }
+
+    /// A failure of a cause that is not known, in a portal that keeps as many errors as it may.
+    pub fn portal_full(most: usize) -> Self {
+        let limit = limits::PORTAL_ERRORS.name;
+        let message = format!(
+            "This would open a new error, and the portal keeps {most} already, the most that it may ({limit}). \
+             Report it again when resolved errors have been swept, or let the server keep more (--portal-errors)."
+        );
+        Self::new(UserErrorCode::PortalFull, &[], message)
     }
 
     /// More calls than a portal's limits ever hold.

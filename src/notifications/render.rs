@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::kernel::clock::Micros;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::text::{self, cut};
 use crate::notifications::content::Content;
 use crate::portals::{Locale, PortalRow};
 
@@ -176,12 +177,7 @@ fn shown(instant: Micros, zone: Tz, locale: Locale) -> String {
 /// A subject is one line, and names in it are other people's texts.
 fn one_line(text: &str) -> String {
     const SUBJECT_CHARACTERS: usize = 200;
-    let is_shown = |character: &char| !character.is_control();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words
-        .join(" ")
-        .chars()
-        .filter(is_shown)
-        .take(SUBJECT_CHARACTERS)
-        .collect()
+    let line = text::one_line(text);
+    let words: Vec<&str> = line.split_whitespace().collect();
+    cut(&words.join(" "), SUBJECT_CHARACTERS).to_owned()
 }

@@ -7,7 +7,7 @@ use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
 use crate::kernel::scalars::{Instant, Url};
-use crate::kernel::text::fold_all;
+use crate::kernel::text::{fold_all, one_line};
 use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::portals::api::Portal;
 use crate::portals::settings::{
@@ -274,7 +274,7 @@ fn report_state(
         None,
         |name| {
             check_length(name, "salesforceUsername", limits::NAME_CHARACTERS)?;
-            Ok(Some(name.trim().to_owned()).filter(|name| !name.is_empty()))
+            Ok(Some(one_line(name).trim().to_owned()).filter(|name| !name.is_empty()))
         },
     ));
     portal.state_reported_at = Some(occurred_at);

@@ -2,6 +2,7 @@
 
 use crate::kernel::limits;
 use crate::kernel::scalars::enum_name;
+use crate::kernel::text::one_line;
 use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::portals::Locale;
 use crate::portals::tables::portals;
@@ -9,8 +10,9 @@ use crate::portals::tables::portals;
 /// The settings that `changes` tells of.
 pub(super) type Told = (&'static str, Option<String>, Option<String>);
 
-/// A name: not empty, not too long.
+/// A name: one line, not empty, not too long.
 pub(super) fn check_name(name: &str) -> Result<String, UserError> {
+    let name = one_line(name);
     let name = name.trim();
     if name.is_empty() {
         return Err(UserError::new(

@@ -6,7 +6,7 @@ use sea_orm::{DbBackend, FromQueryResult, Statement};
 use crate::kernel::clock::Micros;
 use crate::kernel::db::Snapshot;
 use crate::kernel::error::Result;
-use crate::kernel::scalars::Instant;
+use crate::kernel::scalars::{Instant, count};
 use crate::kernel::steps::{self, Span};
 use crate::quota::api::QuotaPoint;
 
@@ -41,7 +41,7 @@ pub(super) async fn points(
         }
         points.push(QuotaPoint {
             at: Instant(*at),
-            used_count: step.map_or(0, |step| i32::try_from(step.used).unwrap_or(i32::MAX)),
+            used_count: step.map_or(0, |step| count(step.used)),
             limited_by_salesforce: limits.0,
             allocated_to_hubspot: limits.1,
         });

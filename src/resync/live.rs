@@ -12,6 +12,7 @@ use crate::kernel::auth::{Portals, Read, Report, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::global_id::{GlobalId, Kind};
+use crate::kernel::scalars::count;
 use crate::kernel::streams::try_unfold;
 use crate::kernel::wake::{ANY_PORTAL, STATE_PAUSE};
 use crate::portals::{exists, scope_of, unknown_portal};
@@ -196,7 +197,7 @@ impl Looking {
         let changed = self.told.iter().filter(|portal| !before.contains(portal));
         let more = changed.map(|portal| ResyncWork {
             hub_id: ID(portal.hub_id.to_string()),
-            waiting_count: i32::try_from(portal.records).unwrap_or(i32::MAX),
+            waiting_count: count(portal.records),
         });
         let more = more.collect();
         Ok(more)

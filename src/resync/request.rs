@@ -8,6 +8,7 @@ use crate::kernel::auth::{Manage, Scope};
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
 use crate::kernel::keys::key_of;
+use crate::kernel::scalars::count;
 use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::portals::Change;
 use crate::resync::board::{Board, Part, unfinished};
@@ -152,11 +153,10 @@ pub(super) async fn matching(
             message,
         )));
     }
-    let number = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
     let mut batch = new_batch(&change, scope, terms, request);
     batch.filter = Some(filter_kept);
-    batch.unreached_error_count = number(errors);
-    batch.unreached_record_count = number(records);
+    batch.unreached_error_count = count(errors);
+    batch.unreached_record_count = count(records);
     batch.error_count = batch.unreached_error_count;
     batch.waiting_count = batch.unreached_record_count;
     let batch_id = batch.id;

@@ -81,6 +81,7 @@ impl App {
             wake: Wake::default(),
             webhooks: WebhookSender::new(config.allows_private_webhooks)?,
             mailer: Mailer::new(&config.mail)?,
+            portal_errors: config.portal_errors,
         };
         env.read_clock().await?;
         let (stopping, open) = (CancellationToken::new(), TaskTracker::new());
@@ -228,11 +229,12 @@ fn router(app: Arc<App>, config: &Config) -> Result<Router> {
     if config.graphiql {
         router = router.merge(graphiql::routes());
     }
-    Ok(router
+    router = router
         .layer(layers::compression())
         .route("/readyz", get(http::ready))
         .route("/healthz", get(http::healthy))
-        .route("/metrics", get(http::metrics))
+        .route("/metrics", get(http::metrics));
+    Ok(layers::refusing(router)
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),
             request_log::log,

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderValue, header};
+use axum::extract::{Extension, State};
+use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
@@ -20,19 +19,13 @@ use super::answer::Refusal;
 use super::app::App;
 use super::body::streamed;
 use super::occupancy::{Place, Seat};
+use super::parameters::Parameters;
 use super::request_log::Notes;
 use super::throttle::{Spender, points_for};
 use crate::kernel::env::Env;
 use crate::kernel::error::Error;
 use crate::kernel::streams::unfold;
 use crate::sync_errors::export::{Export, ExportFormat};
-
-/// The parameters of the address.
-#[derive(Deserialize)]
-pub(super) struct Parameters {
-    #[serde(default)]
-    ticket: String,
-}
 
 /// What is handed on at once: more would leave this server's hands before the client has taken it.
 const PART_BYTES: usize = 64 * 1024;
@@ -68,9 +61,9 @@ struct Sender {
 pub(super) async fn export(
     State(app): State<Arc<App>>,
     Extension(notes): Extension<Notes>,
-    Query(parameters): Query<Parameters>,
+    uri: Uri,
 ) -> Response {
-    match download(&app, &notes, &parameters.ticket).await {
+    match download(&app, &notes, &uri).await {
         Ok(response) => {
             notes.outcome("ok");
             response
@@ -79,8 +72,10 @@ pub(super) async fn export(
     }
 }
 
-async fn download(app: &Arc<App>, notes: &Notes, ticket: &str) -> Result<Response, Refusal> {
-    let (viewer, scope, ordered) = app.exports.redeem(&app.env, ticket).await?;
+async fn download(app: &Arc<App>, notes: &Notes, uri: &Uri) -> Result<Response, Refusal> {
+    let ticket = Parameters::of(uri, &["ticket"])?.take("ticket");
+    let ticket = ticket.unwrap_or_default();
+    let (viewer, scope, ordered) = app.exports.redeem(&app.env, &ticket).await?;
     notes.authenticated(&viewer);
     app.verifier.check(&viewer).await?;
     let subject: Arc<str> = viewer.subject().into();

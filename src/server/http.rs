@@ -84,7 +84,7 @@ async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
     let accepts = Accepts::of(&headers);
     let stream = Accepted::of(&headers);
     let answered = async {
-        let (viewer, request) = match request::ticket(&method, &uri) {
+        let (viewer, request) = match request::ticket(&method, &uri)? {
             Some(ticket) => {
                 let redeemed = app.tickets.redeem(&app.env, &ticket).await?;
                 app.verifier.check(&redeemed.0).await?;

@@ -18,6 +18,7 @@ mod layers;
 mod ndjson;
 mod occupancy;
 mod operation;
+mod parameters;
 mod request;
 mod request_log;
 mod service;

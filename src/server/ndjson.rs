@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, Query, State};
-use axum::http::HeaderMap;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use serde::Deserialize;
 
 use super::accepts::Accepts;
 use super::answer::Refusal;
@@ -17,34 +16,32 @@ use super::connections::is_too_slow;
 use super::http::viewer;
 use super::layers;
 use super::occupancy::Place;
+use super::parameters::Parameters;
 use super::request_log::Notes;
 use crate::kernel::auth::Report;
 use crate::kernel::error::Error;
 use crate::kernel::limits;
 use crate::sync_errors::report::ndjson::{NdjsonAnswer, NdjsonReport};
 
-/// The parameters of the address.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Parameters {
-    hub_id: Option<String>,
-}
-
 /// Takes the failures; the answer counts them and names the refused lines.
 pub(super) async fn sync_failures(
     State(app): State<Arc<App>>,
     Extension(notes): Extension<Notes>,
-    Query(parameters): Query<Parameters>,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    if let Err(refusal) = layers::refuse_packed(&headers) {
-        return refusal.into_response(Accepts::Json, &notes);
-    }
+    let hub_id = layers::refuse_packed(&headers)
+        .and_then(|()| Parameters::of(&uri, &["hubId"]))
+        .map(|mut parameters| parameters.take("hubId"));
+    let hub_id = match hub_id {
+        Ok(hub_id) => hub_id,
+        Err(refusal) => return refusal.into_response(Accepts::Json, &notes),
+    };
     // A task of its own: when the client goes away, what is being committed is still committed.
     let taking = tokio::spawn({
         let notes = notes.clone();
-        async move { take(&app, &notes, parameters, &headers, body).await }
+        async move { take(&app, &notes, hub_id, (&headers, body)).await }
     });
     let taken = taking.await;
     let taken = taken.unwrap_or_else(|error| Err(Refusal::from(error)));
@@ -60,9 +57,8 @@ pub(super) async fn sync_failures(
 async fn take(
     app: &App,
     notes: &Notes,
-    parameters: Parameters,
-    headers: &HeaderMap,
-    body: Body,
+    hub_id: Option<String>,
+    (headers, body): (&HeaderMap, Body),
 ) -> Result<NdjsonAnswer, Refusal> {
     let viewer = viewer(app, headers, notes).await?;
     viewer.require::<Report>()?;
@@ -71,9 +67,7 @@ async fn take(
             "No portal with this Hub ID exists in the portals that the token names.".into(),
         )
     };
-    let hub_id = viewer
-        .hub_id(parameters.hub_id.as_deref())?
-        .ok_or_else(unknown)?;
+    let hub_id = viewer.hub_id(hub_id.as_deref())?.ok_or_else(unknown)?;
     let scope = viewer.scope::<Report>(hub_id)?.ok_or_else(unknown)?;
     let limit = limits::NDJSON_BODY_BYTES;
     let subject: Arc<str> = viewer.subject().into();

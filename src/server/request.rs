@@ -3,10 +3,12 @@
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::answer::Refusal;
 use super::connections::is_too_slow;
 use super::layers;
+use super::parameters::Parameters;
 use crate::kernel::error::Error;
 use crate::kernel::limits;
 
@@ -52,7 +54,7 @@ pub(super) async fn of(
     (headers, body): (&HeaderMap, Body),
 ) -> Result<GraphQlRequest, Refusal> {
     match *method {
-        Method::GET => from_uri(uri.query().unwrap_or_default()),
+        Method::GET => from_uri(uri),
         Method::POST => from_body(headers, body).await,
         _ => {
             let message = "Use POST, or GET for queries.";
@@ -62,39 +64,44 @@ pub(super) async fn of(
 }
 
 /// The ticket of `GET /graphql?ticket=…`.
-pub(super) fn ticket(method: &Method, uri: &Uri) -> Option<String> {
-    let query = uri.query().filter(|_| *method == Method::GET)?;
-    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
-    let (_, ticket) = parameters.find(|(name, _)| name == "ticket")?;
-    Some(ticket.into_owned())
+pub(super) fn ticket(method: &Method, uri: &Uri) -> Result<Option<String>, Refusal> {
+    match *method {
+        Method::GET => Ok(Parameters::of(uri, &["ticket"])?.take("ticket")),
+        _ => Ok(None),
+    }
 }
 
 /// Reads the parameters of `GET /graphql?…`.
-fn from_uri(query: &str) -> Result<GraphQlRequest, Refusal> {
-    let malformed = |what: &str| {
-        Refusal::status(
-            StatusCode::BAD_REQUEST,
-            &format!("The parameter {what} is not a JSON object."),
-        )
+fn from_uri(uri: &Uri) -> Result<GraphQlRequest, Refusal> {
+    const KNOWN: [&str; 5] = [
+        "query",
+        "operationName",
+        "documentId",
+        "variables",
+        "extensions",
+    ];
+    let mut parameters = Parameters::of(uri, &KNOWN)?;
+    Ok(GraphQlRequest {
+        query: parameters.take("query"),
+        operation_name: parameters.take("operationName"),
+        document_id: parameters.take("documentId"),
+        variables: json(&mut parameters, "variables")?,
+        extensions: json(&mut parameters, "extensions")?,
+    })
+}
+
+fn json<T: DeserializeOwned>(
+    parameters: &mut Parameters,
+    name: &str,
+) -> Result<Option<T>, Refusal> {
+    let malformed = |_| {
+        let message = format!("The parameter {name} is not a JSON object.");
+        Refusal::status(StatusCode::BAD_REQUEST, &message)
     };
-    let mut request = GraphQlRequest::default();
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            "query" => request.query = Some(value.into_owned()),
-            "operationName" => request.operation_name = Some(value.into_owned()),
-            "documentId" => request.document_id = Some(value.into_owned()),
-            "variables" => {
-                request.variables =
-                    Some(serde_json::from_str(&value).map_err(|_| malformed("variables"))?)
-            }
-            "extensions" => {
-                request.extensions =
-                    Some(serde_json::from_str(&value).map_err(|_| malformed("extensions"))?)
-            }
-            _ => {}
-        }
-    }
-    Ok(request)
+    let value = parameters.take(name);
+    value
+        .map(|value| serde_json::from_str(&value).map_err(malformed))
+        .transpose()
 }
 
 /// Reads the body of `POST /graphql`.

@@ -6,12 +6,14 @@ use async_graphql::{Object, SimpleObject};
 
 use crate::kernel::config::{Config, LiveConfig, Rate};
 use crate::kernel::limits;
+use crate::kernel::scalars::count;
 
 /// The server.
 pub(super) struct Service {
     points: Rate,
     report_points: Rate,
     live: LiveConfig,
+    portal_errors: usize,
 }
 
 impl Service {
@@ -20,6 +22,7 @@ impl Service {
             points: config.points,
             report_points: config.report_points,
             live: config.live,
+            portal_errors: config.portal_errors,
         }
     }
 
@@ -32,6 +35,7 @@ impl Service {
             (limits::RESTORED_POINTS, size(self.points.per_second)),
             (limits::REPORT_BUCKET_POINTS, size(reports.bucket)),
             (limits::RESTORED_REPORT_POINTS, size(reports.per_second)),
+            (limits::PORTAL_ERRORS, self.portal_errors),
             (limits::LIVE_CONNECTIONS, live.connections),
             (limits::PORTAL_SUBSCRIPTIONS, live.portal_subscriptions),
             (limits::PING_SECONDS, live.ping.as_secs() as usize),
@@ -41,7 +45,7 @@ impl Service {
             .iter()
             .find(|(configured, _)| configured.name == limit.name)
             .map_or(limit.value, |(_, value)| *value);
-        i32::try_from(value).unwrap_or(i32::MAX)
+        count(value)
     }
 }
 

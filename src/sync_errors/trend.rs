@@ -9,7 +9,7 @@ use crate::classify::SyncErrorCategory;
 use crate::kernel::call::Call;
 use crate::kernel::clock::{MINUTE, Micros};
 use crate::kernel::error::Result;
-use crate::kernel::scalars::Instant;
+use crate::kernel::scalars::{Instant, count};
 use crate::kernel::steps::{self, Span};
 use crate::portals::Change;
 use crate::portals::api::Portal;
@@ -72,7 +72,6 @@ pub async fn points(
             }
             let (open_error_count, affected_record_count) =
                 levels.get(category).copied().unwrap_or_default();
-            let count = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
             points.push(TrendPoint {
                 at: Instant(*at),
                 category: *category,

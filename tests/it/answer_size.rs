@@ -11,7 +11,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::harness::live::EventStream;
 use crate::harness::process::Process;
-use crate::harness::{Backend, both, engine, failure, postgres, reader};
+use crate::harness::{Backend, both, failure, postgres, reader, token};
 
 /// `a0: raw … a189: raw`.
 fn aliases(field: &str, count: usize) -> String {
@@ -89,11 +89,16 @@ both! {
     async fn the_answer_to_a_report(server) {
         let report = format!("mutation ($failures: [SyncFailureInput!]!) {{ reportSyncFailures(input: {{ failures: $failures }}) {{ recordedCount repeatedCount results {{ syncError {{ latestFailure {{ {} }} }} }} }} }}", aliases("raw", 190));
         let failures = json!({ "failures": [long(0, &"x".repeat(60_000))] });
-        let refused = server.ask(&engine(), &report, failures.clone()).await;
+        let refused = server.ask(&both_scopes(), &report, failures.clone()).await;
         assert_too_large(&refused, "answerBytes", &["reportSyncFailures"]);
         let again = server.fail(failures["failures"].clone()).await;
         assert_eq!(again["repeatedCount"], 1);
     }
+}
+
+/// Of an engine that may read, too.
+fn both_scopes() -> String {
+    token(&["1001"], "sync-health:report sync-health:read")
 }
 
 async fn told(events: &mut EventStream) -> Value {
@@ -144,7 +149,7 @@ async fn memory_under_attack(backend: Backend) {
             "mutation ($failures: [SyncFailureInput!]!) {{ reportSyncFailures(input: {{ failures: $failures }}) {{ results {{ syncError {{ latestFailure {{ {} }} }} }} }} }}",
             aliases("raw", 190)
         );
-        let token = engine();
+        let token = both_scopes();
         let refused = server.ask(&token, &report, json!({ "failures": failures }));
         let refused = refused.await.expect("an answer").body;
         assert_too_large(&refused, "answerBytes", &["reportSyncFailures"]);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, both, engine, failure, manager, minute, reader, success};
+use crate::harness::{Server, both, engine, failure, manager, minute, reader, success, token};
 
 const ERRORS: &str = "{ portal { syncErrors(statuses: []) { totalCount nodes {
     id status type occurrenceCount affectedRecordCount firstSeenAt lastSeenAt resolvedAt message sampleValues
@@ -291,17 +291,20 @@ both! {
 }
 
 both! {
-    /// Who may do what: the answer to an engine's own report is readable, what leads on from it is not.
+    /// Who may do what: the answer to an engine's own report is readable, what others told and what leads on is not.
     async fn answers_to_reports(server) {
-        let query = "mutation ($input: ReportSyncFailuresInput!) { reportSyncFailures(input: $input) { results { syncError { title message latestFailure { reportId reportedBy } portal { hubId } } } } }";
+        let query = "mutation ($input: ReportSyncFailuresInput!) { reportSyncFailures(input: $input) { results { syncError { title latestFailure { reportId reportedBy } } } } }";
         let input = json!({ "input": { "failures": [failure("1", 0, json!({ "reportId": "r" }))] } });
         let answer = server.ask(&engine(), query, input.clone()).await;
         assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN", "{answer:#}");
         assert_eq!(answer["data"]["reportSyncFailures"]["results"][0]["syncError"], Value::Null);
-        let readable = query.replace("portal { hubId }", "");
-        let data = server.data(&engine(), &readable, input).await;
+        let both = token(&["1001"], "sync-health:report sync-health:read");
+        let data = server.data(&both, query, input.clone()).await;
         let error = &data["reportSyncFailures"]["results"][0]["syncError"];
         assert_eq!(error["latestFailure"], json!({ "reportId": "r", "reportedBy": "test-user" }));
+        let readable = query.replace("latestFailure { reportId reportedBy }", "");
+        let data = server.data(&engine(), &readable, input).await;
+        let error = &data["reportSyncFailures"]["results"][0]["syncError"];
         assert_eq!(error["title"], "Value too long (Contact: Title)");
         for token in [reader(), manager()] {
             let code = server.error_code(&token, &readable, json!({ "input": { "failures": [] } })).await;

@@ -266,7 +266,7 @@ async fn import_is_refused() {
             &format!("{}/other", server.url),
             engine(),
             format!(
-                "the server {} answered 404 Not Found: is it a Sync Health server",
+                "the server {} answered 404 Not Found: Nothing is here.",
                 server.url
             ),
         ),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::classify::titles::Text;
 use crate::classify::{Details, Language, RelatedRecord, SyncErrorType, System};
-use crate::kernel::text::cut;
+use crate::kernel::text::{cut, one_line};
 
 /// A page where something can be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -108,7 +108,12 @@ impl Facts {
         }
     }
 
+    /// A fact as it stands inside a sentence.
     fn get(&self, name: &str) -> Option<String> {
+        self.told(name).map(|text| one_line(&text).into_owned())
+    }
+
+    fn told(&self, name: &str) -> Option<String> {
         match name {
             "object" => self.object.clone(),
             "field" => self.field.clone(),

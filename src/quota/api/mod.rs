@@ -10,7 +10,7 @@ use crate::kernel::auth::{Read, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
-use crate::kernel::scalars::Instant;
+use crate::kernel::scalars::{Instant, count};
 use crate::kernel::steps::{Interval, Span};
 use crate::portals::api::Portal;
 use crate::quota::ledger::Minute;
@@ -94,11 +94,6 @@ impl Quota {
     }
 }
 
-/// A count as GraphQL shows it.
-fn count(calls: i64) -> i32 {
-    i32::try_from(calls).unwrap_or(i32::MAX)
-}
-
 /// Salesforce API calls of a portal: what limits them and what was used. HubSpot's tab shows the same.
 #[Object]
 impl Quota {
@@ -107,12 +102,12 @@ impl Quota {
         GlobalId::encode(Kind::Quota, self.facts.hub_id, &[])
     }
 
-    /// Calls used in the last 24 hours, as reported; rolling, exact to the minute.
+    /// Calls used in the last 24 hours, as reported; rolling, exact to the minute. Stops at 2^31-1.
     async fn used_last24_hours(&self) -> i32 {
         count(self.facts.used)
     }
 
-    /// Calls set aside by reservations that are neither settled nor expired.
+    /// Calls set aside by reservations that are neither settled nor expired. Stops at 2^31-1.
     async fn reserved(&self) -> i32 {
         count(self.facts.reserved)
     }
@@ -133,7 +128,7 @@ impl Quota {
     }
 
     /// Calls that can still be reserved: of the allocation and of the org, the smaller. A reading of the org counts for
-    /// an hour; null when neither is known.
+    /// an hour; null when neither is known. Stops at 2^31-1.
     async fn remaining(&self) -> Option<i32> {
         self.facts.remaining().map(count)
     }
@@ -191,7 +186,7 @@ impl Quota {
 pub struct QuotaPoint {
     /// When the step begins.
     pub at: Instant,
-    /// Calls used in the step.
+    /// Calls used in the step. Stops at 2^31-1.
     pub used_count: i32,
     /// What Salesforce allowed the org at its end, in 24 hours; null before the first reading.
     pub limited_by_salesforce: Option<i32>,

@@ -148,13 +148,14 @@ impl ResyncBatch {
         self.waits_until().map(Instant)
     }
 
-    /// Number of its errors; those that it has not reached yet as they were when it was requested.
+    /// Number of its errors; those that it has not reached yet as they were when it was requested. Stops at
+    /// 2^31-1.
     async fn error_count(&self) -> i32 {
         self.row.error_count
     }
 
     /// Number of its records: waiting, claimed, succeeded, failed and cancelled ones together. Those of errors that it
-    /// has not reached yet as they were when it was requested.
+    /// has not reached yet as they were when it was requested. Stops at 2^31-1.
     async fn record_count(&self) -> i32 {
         let row = &self.row;
         let open = row.waiting_count.saturating_add(row.claimed_count);

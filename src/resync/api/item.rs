@@ -84,7 +84,7 @@ pub(super) fn claimed_item(id: &ID) -> Option<(i64, ClaimedItem)> {
 pub struct ResyncWork {
     /// The portal.
     pub(in crate::resync) hub_id: ID,
-    /// How many.
+    /// How many. Stops at 2^31-1.
     pub(in crate::resync) waiting_count: i32,
 }
 

@@ -248,7 +248,7 @@ async fn chosen(
         payload.results.push(ResyncRequestResult {
             error_id,
             outcome: outcome.unwrap_or(ResyncRequestOutcome::NotFound),
-            sync_error: error.map(SyncError::taken).transpose()?,
+            sync_error: error.map(SyncError::taken),
         });
     }
     Ok(Ok(payload))

@@ -37,7 +37,8 @@ pub struct ResyncOutcomeInput {
     /// What became of it.
     status: ResyncOutcomeStatus,
     /// FAILED only: what the provider answered. It is classified as any failure, so the record may move to another error;
-    /// its records are the item's where left out. Without it, the record failed for the same cause.
+    /// its records are the item's where left out. Without it, and where the portal is full (portalErrors) and the cause new,
+    /// the record failed for the same cause.
     #[serde(default)]
     failure: Option<SyncFailureInput>,
 }
@@ -72,8 +73,8 @@ pub struct ResyncOutcomeResult {
     item_id: ID,
     /// Whether it counts.
     accepted: bool,
-    /// The item's error after this call; null when not accepted. Readable with the scope sync-health:report, except for
-    /// what leads on from it.
+    /// The item's error after this call; null when not accepted. To a token that may not read it tells what the error is
+    /// and its counts, as a claim does; what is known from other reports is FORBIDDEN.
     sync_error: Option<SyncError>,
 }
 
@@ -175,14 +176,13 @@ async fn answer(
         _ => None,
     });
     let accepted: Vec<Uuid> = accepted.collect();
-    let mut errors: HashMap<Uuid, SyncError> = SyncError::answers(call, scope, &accepted).await?;
+    let errors: HashMap<Uuid, SyncError> = SyncError::answers(call, scope, &accepted).await?;
     for (index, verdict) in places.into_iter().zip(verdicts) {
         match verdict {
             Verdict::Accepted(error_id) => {
                 if let Some(result) = payload.results.get_mut(index) {
                     result.accepted = true;
-                    result.sync_error =
-                        errors.get_mut(&error_id).map(|error| error.answered(scope));
+                    result.sync_error = errors.get(&error_id).map(SyncError::again);
                 }
             }
             Verdict::LeaseLost => payload

@@ -109,7 +109,7 @@ impl ResyncResult {
     /// The error as it is now; null when it was swept since.
     async fn sync_error(&self, ctx: &Context<'_>) -> Result<Option<SyncError>> {
         match &self.error {
-            Some(Some(error)) => Ok(Some(error.taken()?)),
+            Some(Some(error)) => Ok(Some(error.taken())),
             Some(None) => Ok(None),
             None => {
                 let look = [ctx.look_ahead()];
@@ -128,11 +128,10 @@ impl ResyncResult {
     /// Number of its records in the batch.
     async fn record_count(&self) -> i32 {
         let row = &self.row;
-        row.waiting_count
-            + row.claimed_count
-            + row.succeeded_count
-            + row.failed_count
-            + row.cancelled_count
+        let open = row.waiting_count.saturating_add(row.claimed_count);
+        let tried = row.succeeded_count.saturating_add(row.failed_count);
+        open.saturating_add(tried)
+            .saturating_add(row.cancelled_count)
     }
 
     /// Records that sync again, or are gone.

@@ -11,6 +11,7 @@ use crate::kernel::call::Call;
 use crate::kernel::clock::Micros;
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
+use crate::kernel::scalars::count;
 use crate::kernel::user_error::UserError;
 use crate::portals::{Change, SyncState, find_in};
 use crate::quota::api::ApiCallReservation;
@@ -149,9 +150,7 @@ impl Claiming<'_> {
                 .retry_at(&room, &waiting, (calls_per_item, is_suspended))
                 .await?;
         } else {
-            let calls = i32::try_from(self.taken.len())
-                .unwrap_or(i32::MAX)
-                .saturating_mul(order.calls_per_item);
+            let calls = count(self.taken.len()).saturating_mul(order.calls_per_item);
             let until = self.lease_expires_at;
             let (id, reservation) = room
                 .set_aside(&mut self.change, (calls, purpose), until)

@@ -23,6 +23,8 @@ struct Weight {
     aliases: u64,
     directives: u64,
     cost: u64,
+    /// Whether it leads to what calls of engines do not answer by themselves.
+    reads: bool,
 }
 
 impl Weight {
@@ -34,9 +36,28 @@ impl Weight {
             aliases: self.aliases.saturating_add(other.aliases),
             directives: self.directives.saturating_add(other.directives),
             cost: self.cost.saturating_add(other.cost),
+            reads: self.reads || other.reads,
         }
     }
 }
+
+/// What the reports and reservations of engines answer by themselves. Whatever else their answers lead to is read as by a
+/// query, and costs as much.
+const OF_REPORTS: [&str; 13] = [
+    "ReportPortalStatePayload",
+    "ReportApiUsagePayload",
+    "ReserveApiCallsPayload",
+    "ReportSyncFailuresPayload",
+    "ReportSyncSuccessesPayload",
+    "ReportResyncOutcomesPayload",
+    "ReportResult",
+    "ResyncOutcomeResult",
+    "SyncError",
+    "Classification",
+    "UserError",
+    "Quota",
+    "ApiCallReservation",
+];
 
 /// What introspection costs for each time that it is asked for, and that a part of it is asked for again.
 const INTROSPECTION_COST: u64 = 100;
@@ -51,7 +72,7 @@ pub(in crate::server) struct Measured {
     pub(in crate::server) cost: u64,
     /// The portals that its root fields name; absent for a field that names none.
     pub(in crate::server) portals: Vec<Option<i64>>,
-    /// Whether all of its root fields are an engine's: reports and reservations.
+    /// Whether all of its root fields are an engine's, reports and reservations, and lead nowhere else.
     pub(in crate::server) is_report: bool,
 }
 
@@ -102,6 +123,7 @@ pub(super) fn measure(
         cost: whole.cost,
         portals: addressed::portals(&roots.fields, variables),
         is_report: operation.ty == OperationType::Mutation
+            && !whole.reads
             && names.all(|name| {
                 ["report", "reserve"]
                     .iter()
@@ -254,7 +276,9 @@ impl<'a> Walk<'a> {
         } else {
             inside.depth.saturating_add(1)
         };
+        let is_own = OF_REPORTS.contains(&answered);
         Ok(Weight {
+            reads: inside.reads || (is_object && !is_own),
             selections: inside.selections,
             depth,
             nesting: inside.nesting,

@@ -144,9 +144,9 @@ pub struct TrendPoint {
     pub at: Instant,
     /// Which card.
     pub category: SyncErrorCategory,
-    /// Number of errors that were opened or reopened in the step.
+    /// Number of errors that were opened or reopened in the step. Stops at 2^31-1.
     pub opened_count: i32,
-    /// Number of errors that were resolved in the step.
+    /// Number of errors that were resolved in the step. Stops at 2^31-1.
     pub resolved_count: i32,
     /// Number of open errors at the end of the step; of one that has not ended, now.
     pub open_error_count: i32,

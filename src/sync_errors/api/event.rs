@@ -100,7 +100,7 @@ impl SyncErrorEvent {
     }
 
     /// The error as it is now, never older than the event; null when it does not exist any more.
-    async fn sync_error(&self) -> Result<Option<SyncError>> {
-        self.error.as_ref().map(SyncError::taken).transpose()
+    async fn sync_error(&self) -> Option<SyncError> {
+        self.error.as_ref().map(SyncError::taken)
     }
 }

@@ -8,6 +8,7 @@ use crate::kernel::auth::{Report, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
+use crate::kernel::scalars::count;
 use crate::kernel::turns::Turns;
 use crate::kernel::user_error::UserError;
 use crate::portals::scope_of;
@@ -45,8 +46,9 @@ pub struct ReportResult {
     pub report_id: Option<ID>,
     /// What became of it.
     pub outcome: ReportOutcome,
-    /// The error of its first cause after this report; null when refused. Readable with the scope sync-health:report,
-    /// except for what leads on from it.
+    /// The error of its first cause after this report; null when refused. To a token that may not read it tells what the
+    /// error is and its counts, with objects, title and code as in this failure; what is known from other reports is
+    /// FORBIDDEN.
     pub sync_error: Option<SyncError>,
 }
 
@@ -170,7 +172,7 @@ impl ReportMutations {
         };
         call.snapshot.renew().await;
         Ok(ReportSyncSuccessesPayload {
-            recorded_count: number(checked.len()),
+            recorded_count: count(checked.len()),
             refused_count,
             cleared_record_count: answer.cleared_record_count,
             resolved_error_ids: answer
@@ -212,7 +214,7 @@ async fn report_failures(
         });
     }
     let refused = payload.results.len() - failures.len();
-    payload.refused_count = number(refused);
+    payload.refused_count = count(refused);
     call.env.metrics.failures("refused", refused as u64);
     if failures.is_empty() {
         return Ok(payload);
@@ -224,10 +226,24 @@ async fn report_failures(
         });
     };
     call.snapshot.renew().await;
-    for (index, FailureAnswer { recorded, error }) in places.into_iter().zip(answers) {
+    let told = failures.iter().zip(answers);
+    let mut full = 0;
+    for (index, (failure, answer)) in places.into_iter().zip(told) {
+        let FailureAnswer {
+            recorded,
+            refused,
+            error,
+        } = answer;
         let Some(result) = payload.results.get_mut(index) else {
             continue;
         };
+        if let Some(refused) = refused {
+            full += 1;
+            payload
+                .user_errors
+                .push(refused.in_element("failures", index));
+            continue;
+        }
         result.outcome = if recorded {
             ReportOutcome::Recorded
         } else {
@@ -235,11 +251,10 @@ async fn report_failures(
         };
         payload.recorded_count += i32::from(recorded);
         payload.repeated_count += i32::from(!recorded);
-        result.sync_error = error.map(|row| SyncError::of_answer(scope.clone(), row));
+        result.sync_error = error.map(|row| SyncError::of_report(call, scope, (row, failure)));
     }
+    payload.refused_count = payload.refused_count.saturating_add(count(full));
+    call.env.metrics.failures("refused", full as u64);
+    payload.user_errors.sort_by_key(|error| error.element_index);
     Ok(payload)
-}
-
-fn number(count: usize) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
 }

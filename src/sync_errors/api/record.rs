@@ -305,7 +305,7 @@ impl AffectedRecord {
     /// The error that holds it back.
     async fn sync_error(&self, ctx: &Context<'_>) -> Result<SyncError> {
         if let Some(error) = &self.error {
-            return error.shared();
+            return Ok(error.again());
         }
         let id = GlobalId {
             kind: Kind::SyncError,
@@ -336,7 +336,7 @@ impl AffectedRecord {
         self.row.rejected_value.as_deref()
     }
 
-    /// This record's own text, as the provider wrote it.
+    /// This record's own text, as the provider wrote it. At most 16,000 characters.
     async fn message(&self) -> &str {
         &self.row.message
     }

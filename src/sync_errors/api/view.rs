@@ -186,10 +186,7 @@ impl RecordView {
         let links = Arc::new(Links::of(&self.portal.row));
         let mut nodes = Vec::with_capacity(rows.len());
         for row in rows {
-            let error = errors
-                .get(&row.error_id)
-                .map(SyncError::shared)
-                .transpose()?;
+            let error = errors.get(&row.error_id).map(SyncError::again);
             nodes.push(AffectedRecord::new(
                 scope.clone(),
                 Arc::new(row),

@@ -10,6 +10,7 @@ use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::limits;
+use crate::kernel::text::one_line;
 use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::portals::api::Portal;
 use crate::portals::{Change, check_key, scope_of};
@@ -162,8 +163,9 @@ async fn create(
             "The error belongs to another portal: leave hubId out.",
         );
     }
+    let name = one_line(&input.name);
     for (text, key) in [
-        (input.name.trim(), "name"),
+        (name.trim(), "name"),
         (input.object_type.trim(), "objectType"),
     ] {
         if let Err(error) = check_key(text, key) {
@@ -189,7 +191,7 @@ async fn create(
     let row = record_views::Model {
         hub_id: scope.hub_id(),
         id: Uuid::now_v7(),
-        name: input.name.trim().to_owned(),
+        name: name.trim().to_owned(),
         created_by: scope.subject().to_owned(),
         created_at: change.now,
         system: input.system,

@@ -66,20 +66,38 @@ fn field(cell: &Cell) -> Cow<'_, str> {
 /// What spreadsheets would calculate becomes text by an apostrophe
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>).
 ///
-/// Also inside of a text, behind what a spreadsheet of another country may take for the end of a cell.
+/// Also inside of a text, behind what a spreadsheet of another country may take for the end of a cell; and behind what
+/// spreadsheets trim or do not show.
 fn harmless(text: &str) -> Cow<'_, str> {
-    const ENDS: [char; 4] = [';', '\t', '\r', '\n'];
-    const FORMULAS: [char; 4] = ['=', '+', '-', '@'];
     if !text.contains(FORMULAS) {
         return Cow::Borrowed(text);
     }
     let mut harmless = String::with_capacity(text.len() + 1);
     for cell in text.split_inclusive(ENDS) {
-        let content = cell.trim_start_matches([' ', '"', '\'']);
-        if content.starts_with(FORMULAS) {
+        if cell
+            .trim_start_matches(is_passed_over)
+            .starts_with(FORMULAS)
+        {
             harmless.push('\'');
         }
         harmless.push_str(cell);
     }
     Cow::Owned(harmless)
+}
+
+/// What begins a formula, also as it is written in full width.
+const FORMULAS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
+/// What may end a cell.
+const ENDS: [char; 4] = [';', '\t', '\r', '\n'];
+
+/// Blanks of all kinds, quotes, and what is not seen: control characters, marks of direction and of byte order.
+fn is_passed_over(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(
+            c,
+            '"' | '\'' | '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{FEFF}'
+        )
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::failures::{count, remember, suspension};
 use super::ledger::{ErrorState, Ledger, Occurrence};
+use super::room::Room;
 use super::write::{RecordIds, find_records, load_errors_by_id, load_errors_by_signature, write};
 use super::{CheckedFailure, CheckedSuccess};
 use crate::classify::{Record, SyncDirection, SyncErrorType};
@@ -178,13 +179,20 @@ impl Attempts {
         let failures = || attempts.iter().filter_map(Attempt::failure);
         let fresh = remember(change, failures()).await?;
         self.load_all(change, attempts).await?;
+        let mut room = Room::of(change, &mut self.ledger, failures(), env.portal_errors).await?;
         let now = change.now;
         let mut recorded = Vec::new();
         for attempt in attempts {
             if let Some(success) = attempt.success() {
                 self.ledger.clear(&success, now);
             } else if let Some(checked) = attempt.failure() {
-                if fresh.contains(&checked.digest) {
+                let is_new = fresh.contains(&checked.digest);
+                if is_new && !room.take(&self.ledger, checked) {
+                    // The record stays where it is: it is known to fail, and its new cause has no place.
+                    self.fail_untold(attempt, now);
+                    continue;
+                }
+                if is_new {
                     self.fail(checked, by, now);
                     recorded.push(checked);
                 }

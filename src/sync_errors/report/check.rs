@@ -13,7 +13,7 @@ use crate::classify::{
 };
 use crate::kernel::clock::Micros;
 use crate::kernel::limits::{self, Limit};
-use crate::kernel::text::without_nul;
+use crate::kernel::text::{undirected, without_nul};
 use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::portals::check_occurred_at;
 
@@ -51,6 +51,11 @@ impl Findings {
         self.text(text, path, limits::NAME_CHARACTERS)
     }
 
+    /// A name for people.
+    fn label(&mut self, text: Option<String>, path: &[&str]) -> Option<String> {
+        self.name(text.map(undirected), path)
+    }
+
     fn id(&mut self, system: System, id: Option<ID>, path: &[&str]) -> Option<String> {
         self.name(id.map(|id| id.0), path)
             .map(|id| canonical_record_id(system, &id))
@@ -71,7 +76,7 @@ impl Findings {
         Some(Record {
             object_type: self.object_type(system, record.object_type, &[key, "objectType"]),
             record_id: self.id(system, record.record_id, &[key, "recordId"]),
-            name: self.name(record.name, &[key, "name"]),
+            name: self.label(record.name, &[key, "name"]),
         })
     }
 
@@ -97,7 +102,7 @@ impl Findings {
             object_type: self.object_type(system, record.object_type, &[key, "objectType"]),
             record_id: self.id(system, record.record_id, &[key, "recordId"]),
             external_id,
-            name: self.name(record.name, &[key, "name"]),
+            name: self.label(record.name, &[key, "name"]),
         };
         if related.record_id.is_none() && related.external_id.is_none() {
             self.add(

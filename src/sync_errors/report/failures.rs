@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use sea_orm::{ActiveEnum, FromQueryResult};
+use sea_orm::{ActiveEnum, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter};
 use uuid::Uuid;
 
 use super::CheckedFailure;
 use super::ledger::{Ledger, Occurrence};
+use super::room::Room;
 use super::write::{RecordIds, find_records, load_errors_by_signature, write};
 use crate::classify::{SyncErrorType, System};
 use crate::kernel::auth::{Report, Scope};
@@ -15,10 +16,12 @@ use crate::kernel::clock::{DAY, MINUTE, Micros};
 use crate::kernel::db::failure::ATTEMPTS;
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
+use crate::kernel::keys::Keys;
 use crate::kernel::limits;
 use crate::kernel::metrics::Metrics;
 use crate::kernel::scalars::enum_name;
 use crate::kernel::text::cut;
+use crate::kernel::user_error::UserError;
 use crate::portals::{Change, SuspensionReason};
 use crate::sync_errors::tables::{report_ids, sync_errors};
 
@@ -27,6 +30,8 @@ use crate::sync_errors::tables::{report_ids, sync_errors};
 pub struct FailureAnswer {
     /// Whether it changed anything; if not, it was reported before, or is older than what is known of its record.
     pub recorded: bool,
+    /// Why it was refused: it would open an error, and the portal keeps as many as it may.
+    pub refused: Option<UserError>,
     /// The error of its first cause, as it is after the change.
     pub(in crate::sync_errors) error: Option<sync_errors::Model>,
 }
@@ -48,6 +53,8 @@ pub async fn report_failures(
     let fresh = remember(&change, failures.iter()).await?;
     let mut ledger = Ledger::new(change.hub_id(), change.latest());
     load(&change, &mut ledger, failures).await?;
+    let mut room = Room::of(&change, &mut ledger, failures.iter(), env.portal_errors).await?;
+    let mut refused = HashSet::new();
     let mut order: Vec<usize> = (0..failures.len()).collect();
     order.sort_by_key(|index| failures[*index].occurred_at.unwrap_or(change.now));
     let mut places: Vec<(bool, Option<usize>)> = vec![(false, None); failures.len()];
@@ -55,7 +62,12 @@ pub async fn report_failures(
     for index in order {
         let checked = &failures[index];
         // The same report twice in one call is taken once.
-        let is_new = fresh.contains(&checked.digest) && taken.insert(checked.digest);
+        let is_new = fresh.contains(&checked.digest) && !taken.contains(&checked.digest);
+        if is_new && !room.take(&ledger, checked) {
+            refused.insert(index);
+            continue;
+        }
+        taken.insert(checked.digest);
         for (number, cause) in checked.causes.iter().enumerate() {
             let occurrence = Occurrence {
                 checked,
@@ -76,21 +88,25 @@ pub async fn report_failures(
         }
     }
     write(&mut change, &ledger).await?;
+    let digests = refused.iter().map(|index| failures[*index].digest);
+    forget(&change, digests.filter(|digest| !taken.contains(digest))).await?;
     let fresh = failures
         .iter()
-        .filter(|checked| fresh.contains(&checked.digest));
+        .filter(|checked| fresh.contains(&checked.digest) && taken.contains(&checked.digest));
     if let Some((at, reason)) = suspension(fresh, change.now) {
         change.suspend(reason, at).await?;
     }
     change.commit().await?;
     let recorded = failures.iter().zip(&places).filter(|(_, place)| place.0);
     let recorded: Vec<&CheckedFailure> = recorded.map(|(failure, _)| failure).collect();
-    count(&env.metrics, &recorded, failures.len());
-    let answer = |(recorded, error): &(bool, Option<usize>)| FailureAnswer {
+    count(&env.metrics, &recorded, failures.len() - refused.len());
+    let full = || UserError::portal_full(env.portal_errors);
+    let answer = |(index, (recorded, error)): (usize, &(bool, Option<usize>))| FailureAnswer {
         recorded: *recorded,
+        refused: refused.contains(&index).then(full),
         error: error.map(|place| ledger.errors[place].row.clone()),
     };
-    Ok(Some(places.iter().map(answer).collect()))
+    Ok(Some(places.iter().enumerate().map(answer).collect()))
 }
 
 /// The same, again where another transaction came between: for whom no request is tried again as a whole.
@@ -199,6 +215,26 @@ pub(super) async fn remember<'a>(
         bulk::insert_returning::<report_ids::Entity, _>(change.transaction(), &rows, &clause)
             .await?;
     Ok(fresh.into_iter().map(|row| row.digest).collect())
+}
+
+/// Reports that were refused may be sent again.
+async fn forget(change: &Change, digests: impl Iterator<Item = Uuid>) -> Result<()> {
+    let digests: Vec<Uuid> = digests.collect();
+    if digests.is_empty() {
+        return Ok(());
+    }
+    let transaction = change.transaction();
+    let digests = Keys::uuids(digests);
+    let place = (report_ids::Column::HubId, change.hub_id());
+    report_ids::Entity::delete_many()
+        .filter(digests.hold_in_portal(
+            transaction.get_database_backend(),
+            place,
+            report_ids::Column::Digest,
+        ))
+        .exec(transaction)
+        .await?;
+    Ok(())
 }
 
 /// Puts the errors and records that the failures concern into the ledger.

@@ -13,6 +13,7 @@ use super::rows::{
 use super::{CheckedFailure, CheckedSuccess, StoredFailure};
 use crate::classify::{Cause, Record, System};
 use crate::kernel::clock::Micros;
+use crate::portals::category_counters;
 use crate::sync_errors::tables::{affected_records, sync_errors};
 use crate::sync_errors::{SyncErrorEventKind, SyncErrorStatus};
 
@@ -61,6 +62,8 @@ pub(super) struct Ledger {
     pub(super) by_id: HashMap<Uuid, usize>,
     by_half: HashMap<(System, String), Vec<usize>>,
     pub(super) cleared_count: i32,
+    /// The counters of the portal's cards before the change, where they were read.
+    pub(super) counters: Option<Vec<category_counters::Model>>,
 }
 
 /// A failure in one cause, as it happened.

@@ -13,6 +13,7 @@ mod known;
 mod ledger;
 pub mod ndjson;
 mod remade;
+mod room;
 mod rows;
 mod scrub;
 mod successes;
@@ -32,6 +33,7 @@ pub use erase::{Erased, Part, RecordKey, erase, forget_mentions};
 pub use failures::{FailureAnswer, report_failures, report_failures_until_kept};
 pub use known::{Known, Mention};
 pub(super) use remade::{related, remade, side};
+pub(super) use rows::as_told;
 pub use successes::{SuccessAnswer, report_successes};
 
 /// A failure that was checked and classified.

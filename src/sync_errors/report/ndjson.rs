@@ -5,7 +5,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use super::input::SyncFailureInput;
-use super::{CheckedFailure, check_failure, report_failures_until_kept};
+use super::{CheckedFailure, FailureAnswer, check_failure, report_failures_until_kept};
 use crate::kernel::auth::{Report, Scope};
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
@@ -31,6 +31,15 @@ pub struct NdjsonAnswer {
     pub user_errors: Vec<LineError>,
 }
 
+impl NdjsonAnswer {
+    /// Describes a refused line, as long as there are not too many.
+    fn tell(&mut self, error: LineError) {
+        if self.user_errors.len() < limits::NDJSON_USER_ERRORS.value {
+            self.user_errors.push(error);
+        }
+    }
+}
+
 /// What is wrong with a line.
 #[derive(Debug, Serialize)]
 pub struct LineError {
@@ -53,11 +62,11 @@ pub struct NdjsonReport {
     is_overlong: bool,
     line: u64,
     turns: Turns,
-    batch: Vec<CheckedFailure>,
+    batch: Vec<(u64, CheckedFailure)>,
     /// How long its lines are together.
     batch_bytes: usize,
     /// The batch before, on its way; answers how many failures it recorded and repeated.
-    committing: Option<JoinHandle<Result<(u64, u64)>>>,
+    committing: Option<JoinHandle<Result<Committed>>>,
     answer: NdjsonAnswer,
 }
 
@@ -130,7 +139,7 @@ impl NdjsonReport {
             Err(error) => self.refuse(None, "INVALID", json_error(&error)),
             Ok(input) => match check_failure(input, self.env.clock.now()) {
                 Ok(checked) => {
-                    self.batch.push(checked);
+                    self.batch.push((self.line, checked));
                     self.batch_bytes += line.len();
                 }
                 Err(errors) => self.refuse_all(errors),
@@ -157,14 +166,12 @@ impl NdjsonReport {
     }
 
     fn tell(&mut self, field: Option<Vec<String>>, code: &'static str, message: String) {
-        if self.answer.user_errors.len() < limits::NDJSON_USER_ERRORS.value {
-            self.answer.user_errors.push(LineError {
-                line: self.line,
-                field,
-                code,
-                message,
-            });
-        }
+        self.answer.tell(LineError {
+            line: self.line,
+            field,
+            code,
+            message,
+        });
     }
 
     /// Sends the batch on its way, once the one before is committed: the order of lines is kept.
@@ -186,9 +193,13 @@ impl NdjsonReport {
         let Some(committing) = self.committing.take() else {
             return Ok(());
         };
-        let (recorded, repeated) = committing.await??;
-        self.answer.recorded_count += recorded;
-        self.answer.repeated_count += repeated;
+        let committed = committing.await??;
+        self.answer.recorded_count += committed.recorded;
+        self.answer.repeated_count += committed.repeated;
+        self.answer.refused_count += committed.refused.len() as u64;
+        for refused in committed.refused {
+            self.answer.tell(refused);
+        }
         Ok(())
     }
 
@@ -200,17 +211,27 @@ impl NdjsonReport {
         }
         self.commit().await?;
         self.committed().await?;
+        // What is refused when it is committed is known after what stands behind it.
+        self.answer.user_errors.sort_by_key(|error| error.line);
         let refused = self.answer.refused_count;
         self.env.metrics.failures("refused", refused);
         Ok(self.answer)
     }
 }
 
+/// What became of a batch.
+struct Committed {
+    recorded: u64,
+    repeated: u64,
+    refused: Vec<LineError>,
+}
+
 async fn commit(
     env: &Env,
     scope: &Scope<Report>,
-    mut batch: Vec<CheckedFailure>,
-) -> Result<(u64, u64)> {
+    batch: Vec<(u64, CheckedFailure)>,
+) -> Result<Committed> {
+    let (lines, mut batch): (Vec<u64>, Vec<CheckedFailure>) = batch.into_iter().unzip();
     let answers = report_failures_until_kept(env, scope, &mut batch).await?;
     let answers = answers.ok_or_else(|| {
         Error::NotFound(
@@ -218,7 +239,22 @@ async fn commit(
         )
     })?;
     let recorded = answers.iter().filter(|answer| answer.recorded).count() as u64;
-    Ok((recorded, answers.len() as u64 - recorded))
+    let known = answers.len() as u64 - recorded;
+    let refused = |(line, answer): (u64, FailureAnswer)| {
+        let error = answer.refused?;
+        Some(LineError {
+            line,
+            field: None,
+            code: enum_name(error.code),
+            message: error.message,
+        })
+    };
+    let refused: Vec<LineError> = lines.into_iter().zip(answers).filter_map(refused).collect();
+    Ok(Committed {
+        recorded,
+        repeated: known - refused.len() as u64,
+        refused,
+    })
 }
 
 /// What is wrong with the JSON of a line: serde's own words name keys, types and columns of the sender's text only.

@@ -32,7 +32,7 @@ pub(super) fn new_error(hub_id: i64, occurrence: &Occurrence<'_>) -> sync_errors
         hubspot_object_type: failure.object_type(System::Hubspot).map(str::to_owned),
         salesforce_object_type: failure.object_type(System::Salesforce).map(str::to_owned),
         fields: bars,
-        details: serde_json::to_string(&cause.details).unwrap_or_default(),
+        details: details_of(cause),
         status: SyncErrorStatus::Open,
         code: None,
         message: String::new(),
@@ -52,6 +52,34 @@ pub(super) fn new_error(hub_id: i64, occurrence: &Occurrence<'_>) -> sync_errors
     row
 }
 
+/// An error as one failure alone tells it, but for what it is and its counts.
+pub(in crate::sync_errors) fn as_told(
+    row: sync_errors::Model,
+    told: &CheckedFailure,
+) -> sync_errors::Model {
+    let failure = &told.failure;
+    let Some(cause) = told.causes.first() else {
+        return row;
+    };
+    let object_type = |system| failure.object_type(system).map(str::to_owned);
+    let mut row = sync_errors::Model {
+        rule: cause.rule.to_owned(),
+        overridden: cause.overridden,
+        hubspot_object_type: object_type(System::Hubspot),
+        salesforce_object_type: object_type(System::Salesforce),
+        details: details_of(cause),
+        sample_values: "[]".into(),
+        search_text: String::new(),
+        ..row
+    };
+    take_facts(&mut row, cause);
+    row
+}
+
+fn details_of(cause: &Cause) -> String {
+    serde_json::to_string(&cause.details).unwrap_or_default()
+}
+
 /// What an error shows of its latest failure.
 pub(super) fn set_latest_facts(row: &mut sync_errors::Model, cause: &Cause) {
     if row.message == cause.message
@@ -61,12 +89,16 @@ pub(super) fn set_latest_facts(row: &mut sync_errors::Model, cause: &Cause) {
     {
         return;
     }
+    take_facts(row, cause);
+    set_search_text(row);
+}
+
+fn take_facts(row: &mut sync_errors::Model, cause: &Cause) {
     row.code.clone_from(&cause.code);
     row.message.clone_from(&cause.message);
     row.cause_code.clone_from(&cause.cause_code);
     row.cause_message.clone_from(&cause.cause_message);
     row.transient = cause.transient;
-    set_search_text(row);
 }
 
 /// What an error is found by.

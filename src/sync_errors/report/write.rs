@@ -7,6 +7,7 @@ use sea_orm::{Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::ledger::{ErrorState, Ledger};
+use super::room;
 use crate::classify::{Record, SyncErrorCategory};
 use crate::kernel::bulk;
 use crate::kernel::clock::{MINUTE, Micros};
@@ -144,7 +145,11 @@ pub(super) async fn write(change: &mut Change, ledger: &Ledger) -> Result<bool> 
         trend::put_right(change).await?;
         change.put_right();
     }
-    let open = move_counters(change, &touched).await?;
+    let counters = match &ledger.counters {
+        Some(known) => known.clone(),
+        None => room::counters(change).await?,
+    };
+    let open = move_counters(change, &touched, &counters).await?;
     append_events(change, &touched).await?;
     change.move_open_errors(open);
     Ok(true)
@@ -197,7 +202,11 @@ struct Moved {
 }
 
 /// Moves the counters of the cards and their trend; answers by how much all open errors moved.
-async fn move_counters(change: &Change, touched: &[&ErrorState]) -> Result<i32> {
+async fn move_counters(
+    change: &Change,
+    touched: &[&ErrorState],
+    stored: &[category_counters::Model],
+) -> Result<i32> {
     let mut moved: BTreeMap<SyncErrorCategory, Moved> = BTreeMap::new();
     for error in touched {
         let card = moved.entry(error.row.category).or_default();
@@ -220,10 +229,6 @@ async fn move_counters(change: &Change, touched: &[&ErrorState]) -> Result<i32> 
         }
     }
     let transaction = change.transaction();
-    let stored = category_counters::Entity::find()
-        .filter(Expr::col(category_counters::Column::HubId).eq(change.hub_id()))
-        .all(transaction)
-        .await?;
     let mut counters = Vec::new();
     let mut points = Vec::new();
     for (category, card) in &moved {

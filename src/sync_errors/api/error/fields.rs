@@ -94,19 +94,21 @@ impl SyncError {
     }
 
     /// The innermost code of a nested failure (a validation rule inside a flow inside a trigger); null when not nested,
-    /// or without code.
-    async fn cause_code(&self) -> Option<&str> {
-        self.row.cause_code.as_deref()
+    /// or without code. FORBIDDEN in the answer to a report whose token may not read.
+    async fn cause_code(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
+        Ok(self.readable(ctx)?.cause_code.as_deref())
     }
 
-    /// The innermost text of a nested failure; null when not nested.
-    async fn cause_message(&self) -> Option<&str> {
-        self.row.cause_message.as_deref()
+    /// The innermost text of a nested failure; null when not nested. FORBIDDEN in the answer to a report whose token may
+    /// not read.
+    async fn cause_message(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
+        Ok(self.readable(ctx)?.cause_message.as_deref())
     }
 
     /// The text of the latest failure as the provider wrote it; each record has its own. At most 16,000 characters.
-    async fn message(&self) -> &str {
-        &self.row.message
+    /// FORBIDDEN in the answer to a report whose token may not read.
+    async fn message(&self, ctx: &Context<'_>) -> Result<&str> {
+        Ok(&self.readable(ctx)?.message)
     }
 
     /// Whether trying again alone may help.
@@ -183,7 +185,7 @@ impl SyncError {
         let mut nodes = Vec::with_capacity(rows.len());
         for row in rows {
             let error = match self.access {
-                Access::Reading(_) if wants_error => Some(self.shared()?),
+                Access::Reading(_) if wants_error => Some(self.again()),
                 _ => None,
             };
             let (scope, links) = (scope.clone(), links.clone());
@@ -192,27 +194,32 @@ impl SyncError {
         Ok(Connection::new(&page, nodes, record_cursor, total))
     }
 
-    /// What the signature holds constant for all its records, typed by category; null in OTHER.
+    /// What the signature holds constant for all its records, typed by category; null in OTHER. FORBIDDEN in the answer
+    /// to a report whose token may not read.
     async fn details(&self, ctx: &Context<'_>) -> Result<Option<SyncErrorDetails>> {
+        self.readable(ctx)?;
         let links = Links::of(&*self.portal_row(Call::of(ctx)?).await?);
         Ok(SyncErrorDetails::new(self.stored_details(), &links))
     }
 
     /// What varies between its records: up to 10 distinct rejected values, newest first. Each record has its own in
-    /// `AffectedRecord.value`.
-    async fn sample_values(&self) -> Vec<String> {
-        self.samples()
+    /// `AffectedRecord.value`. FORBIDDEN in the answer to a report whose token may not read.
+    async fn sample_values(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+        self.readable(ctx)?;
+        Ok(self.samples())
     }
 
-    /// What it means and what to do about it, step by step; names what is at hand.
+    /// What it means and what to do about it, step by step; names what is at hand. FORBIDDEN in the answer to a report
+    /// whose token may not read.
     async fn guide(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The language; the portal's when left out.")] locale: Option<Locale>,
     ) -> Result<ResolutionGuide> {
+        let row = self.readable(ctx)?;
         let portal = self.portal_row(Call::of(ctx)?).await?;
         let place = Place::of(&portal, locale);
-        Ok(place.guide_of(&self.row, &self.stored_details(), &self.samples()))
+        Ok(place.guide_of(row, &self.stored_details(), &self.samples()))
     }
 
     /// Why it is on this card.
@@ -223,22 +230,15 @@ impl SyncError {
         }
     }
 
-    /// The latest failure as it was reported: nothing lost.
+    /// The latest failure as it was reported: nothing lost. FORBIDDEN in the answer to a report whose token may not read.
     async fn latest_failure(&self, ctx: &Context<'_>) -> Result<SyncFailure> {
         let call = Call::of(ctx)?;
-        let stored = match (&self.prefetched.latest_failure, &self.access) {
-            (Some(stored), _) => Some(stored.clone()),
-            (None, Access::Reading(scope)) => {
-                records::latest_failures(&call.snapshot, scope, &[self.row.id])
-                    .await?
-                    .pop()
-                    .map(|(_, stored)| stored)
-            }
-            (None, Access::Answer(scope)) => {
-                records::latest_failures(&call.snapshot, scope, &[self.row.id])
-                    .await?
-                    .pop()
-                    .map(|(_, stored)| stored)
+        let scope = self.reading(call)?;
+        let stored = match &self.prefetched.latest_failure {
+            Some(stored) => Some(stored.clone()),
+            None => {
+                let read = records::latest_failures(&call.snapshot, &scope, &[self.row.id]).await?;
+                read.into_iter().next().map(|(_, stored)| stored)
             }
         };
         let failure = stored.and_then(|stored| serde_json::from_str(&stored).ok());

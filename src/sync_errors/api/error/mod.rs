@@ -5,7 +5,7 @@ mod fields;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::{ID, Lookahead, SimpleObject};
+use async_graphql::{Context, ID, Lookahead, SimpleObject};
 use uuid::Uuid;
 
 use super::record::{AffectedRecord, Links};
@@ -13,7 +13,7 @@ use crate::classify::{Details, System, error_title};
 use crate::kernel::auth::{Read, Report, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::connection::Connection;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::page::{Cursor, Page, TotalCount};
 use crate::portals::api::{Portal, portal_gone};
@@ -21,14 +21,27 @@ use crate::portals::{self, Locale, PortalRow};
 use crate::resync::api::OfErrors;
 use crate::sync_errors::list;
 use crate::sync_errors::records::{self, Prefetched};
+use crate::sync_errors::report::{CheckedFailure, as_told};
 use crate::sync_errors::tables::{affected_records, sync_errors};
 
 /// By which authority an error is shown.
+#[derive(Clone)]
 enum Access {
-    /// A query: all of it.
+    /// By one that may read: all of it.
     Reading(Scope<Read>),
-    /// The answer to an engine's own report: the error alone, nothing that leads on from it.
+    /// The answer to the report of an engine that may not: what it is and its counts. Whoever may only report could
+    /// otherwise read what others told by telling the same cause once more.
     Answer(Scope<Report>),
+}
+
+impl Access {
+    /// To whom an answer to a report is shown.
+    fn to_answer(call: &Call, scope: &Scope<Report>) -> Self {
+        match call.viewer.scope::<Read>(scope.hub_id()) {
+            Ok(Some(reading)) => Self::Reading(reading),
+            _ => Self::Answer(scope.clone()),
+        }
+    }
 }
 
 /// One cause in one portal: all failures with the same signature.
@@ -54,10 +67,23 @@ impl SyncError {
         }
     }
 
-    /// The error that an engine's own report led to.
-    pub(in crate::sync_errors) fn of_answer(scope: Scope<Report>, row: sync_errors::Model) -> Self {
+    /// The error that an engine's own report led to, and what that report said.
+    pub(in crate::sync_errors) fn of_report(
+        call: &Call,
+        scope: &Scope<Report>,
+        (row, told): (sync_errors::Model, &CheckedFailure),
+    ) -> Self {
+        let access = Access::to_answer(call, scope);
+        let row = match access {
+            Access::Reading(_) => row,
+            Access::Answer(_) => as_told(row, told),
+        };
+        Self::of_answer(access, row)
+    }
+
+    fn of_answer(access: Access, row: sync_errors::Model) -> Self {
         Self {
-            access: Access::Answer(scope),
+            access,
             row: Arc::new(row),
             portal: None,
             prefetched: Prefetched::default(),
@@ -107,31 +133,27 @@ impl SyncError {
         ids: &[Uuid],
     ) -> Result<HashMap<Uuid, Self>> {
         let rows = list::find_many(call, scope, ids).await?;
-        let answer = |row: sync_errors::Model| (row.id, Self::of_answer(scope.clone(), row));
+        let access = Access::to_answer(call, scope);
+        let answer = |row: sync_errors::Model| (row.id, Self::of_answer(access.clone(), row));
         Ok(rows.into_iter().map(answer).collect())
-    }
-
-    /// The same answer once more.
-    pub fn answered(&self, scope: &Scope<Report>) -> Self {
-        Self {
-            access: Access::Answer(scope.clone()),
-            row: self.row.clone(),
-            portal: None,
-            prefetched: Prefetched::default(),
-            resyncs: None,
-        }
     }
 
     pub(in crate::sync_errors) fn row(&self) -> &sync_errors::Model {
         &self.row
     }
 
-    /// The authority to read on from here.
+    /// The authority to read on from here, and what others have told.
     fn reading(&self, call: &Call) -> Result<Scope<Read>> {
         match &self.access {
             Access::Reading(scope) => Ok(scope.clone()),
             Access::Answer(scope) => call.viewer.scope(scope.hub_id())?.ok_or_else(portal_gone),
         }
+    }
+
+    /// The row with what others have told of it.
+    fn readable(&self, ctx: &Context<'_>) -> Result<&sync_errors::Model> {
+        self.reading(Call::of(ctx)?)?;
+        Ok(&self.row)
     }
 
     async fn portal_row(&self, call: &Call) -> Result<Arc<PortalRow>> {
@@ -146,28 +168,23 @@ impl SyncError {
     }
 
     /// The same error with what was read ahead.
-    pub fn taken(&self) -> Result<Self> {
-        let mut error = self.shared()?;
-        error.prefetched = self.prefetched.clone();
-        error.resyncs = self.resyncs.clone();
-        Ok(error)
+    pub fn taken(&self) -> Self {
+        Self {
+            prefetched: self.prefetched.clone(),
+            resyncs: self.resyncs.clone(),
+            ..self.again()
+        }
     }
 
     /// The same error without what was read ahead.
-    pub(super) fn shared(&self) -> Result<Self> {
-        let Access::Reading(scope) = &self.access else {
-            return Err(Error::Internal(
-                "an error that is an answer has no records".into(),
-            ));
-        };
-        let access = Access::Reading(scope.clone());
-        Ok(Self {
-            access,
+    pub fn again(&self) -> Self {
+        Self {
+            access: self.access.clone(),
             row: self.row.clone(),
             portal: self.portal.clone(),
             prefetched: Prefetched::default(),
             resyncs: None,
-        })
+        }
     }
 }
 
