@@ -119,7 +119,7 @@ both! {
 }
 
 both! {
-    /// What is asked for again costs again: values, and what the contract says of itself.
+    /// What is asked for again costs again: values, and what the contract says of itself; and searches have a price.
     async fn aliases_have_a_price(server) {
         let cost = async |query: &str| {
             let answer = server.ask(&reader(), query, json!({})).await;
@@ -127,6 +127,13 @@ both! {
         };
         let (once, often) = (page(10, "message"), page(10, &aliases("message", 20)));
         assert_eq!(cost(&often).await - cost(&once).await, 200);
+        for search in [json!({ "search": "x" }), json!({ "search": null })] {
+            let by_variable = "query ($filter: SyncErrorFilter) { portal { syncErrors(first: 10, filter: $filter) { nodes { message } } } }";
+            let answer = server.ask(&reader(), by_variable, json!({ "filter": search })).await;
+            let more = if search["search"].is_null() { 0 } else { 20 };
+            assert_eq!(answer["extensions"]["cost"]["requestedQueryCost"], cost(&once).await + more, "{answer}");
+        }
+        assert_eq!(cost("{ portal { syncErrors(first: 10, filter: { search: \"x\" }) { nodes { message } } } }").await, cost(&once).await + 20);
         assert!(cost("{ __schema { types { name } } }").await >= 100);
         let types = format!("{{ __schema {{ {} }} }}", aliases("types { name fields { name } }", 190));
         assert!(cost(&types).await >= 19_000);

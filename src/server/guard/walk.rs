@@ -62,6 +62,9 @@ const OF_REPORTS: [&str; 13] = [
 /// What introspection costs for each time that it is asked for, and that a part of it is asked for again.
 const INTROSPECTION_COST: u64 = 100;
 
+/// What a search costs beside what it finds.
+const SEARCH_COST: u64 = 20;
+
 /// What every mutation costs beside what it answers.
 const MUTATION_COST: u64 = 10;
 
@@ -263,7 +266,9 @@ impl<'a> Walk<'a> {
             Count::Edges => inside.cost,
             Count::Page(default) => {
                 let page = self.page(field).unwrap_or(default);
-                own_cost.saturating_add(page.saturating_mul(inside.cost))
+                let search = if self.searches(field) { SEARCH_COST } else { 0 };
+                let page = page.saturating_mul(inside.cost);
+                own_cost.saturating_add(search).saturating_add(page)
             }
             Count::List(length) => {
                 let length = length.max(self.longest_list);
@@ -288,6 +293,23 @@ impl<'a> Walk<'a> {
                 .saturating_add(field.directives.len() as u64),
             cost,
         })
+    }
+
+    /// Whether the filter of a connection holds a text to search for.
+    fn searches(&self, field: &Field) -> bool {
+        let in_json =
+            |value: &serde_json::Value| value.get("search").is_some_and(|s| s.is_string());
+        match field.get_argument("filter").map(|filter| &filter.node) {
+            Some(Value::Object(filter)) => match filter.get("search") {
+                Some(Value::Variable(name)) => {
+                    let value = self.variables.get(name.as_str());
+                    value.is_some_and(serde_json::Value::is_string)
+                }
+                search => matches!(search, Some(Value::String(_))),
+            },
+            Some(Value::Variable(name)) => self.variables.get(name.as_str()).is_some_and(in_json),
+            _ => false,
+        }
     }
 
     /// The size of the page that `first` or `last` asks for, at most the largest that is answered.
