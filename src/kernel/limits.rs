@@ -237,6 +237,7 @@ limits! {
     PING_SECONDS = "pingSeconds", 30, "seconds";
     /// Seconds within which a client has to take a message.
     SEND_SECONDS = "sendSeconds", 10, "seconds";
-    /// Texts of documents that are kept parsed and checked; as many again of automatic persisted queries.
-    KEPT_DOCUMENT_BYTES = "keptDocumentBytes", 4 * 1024 * 1024, "bytes";
+    /// Memory for documents that are kept parsed and checked, as their texts and tokens tell; as much again for the texts of
+    /// automatic persisted queries.
+    KEPT_DOCUMENT_BYTES = "keptDocumentBytes", 32 * 1024 * 1024, "bytes";
 }

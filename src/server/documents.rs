@@ -23,6 +23,7 @@ use crate::kernel::limits;
 pub(super) struct Document {
     pub(super) text: Arc<str>,
     pub(super) parsed: ExecutableDocument,
+    tokens: usize,
     /// Whether it passed all rules of validation: then they need not be asked again.
     is_valid: AtomicBool,
     /// Whether no selection has to be merged with another; found out when it is first executed.
@@ -58,18 +59,22 @@ pub(super) struct Documents {
 impl Documents {
     /// Reads the manifest, where there is one: a document in it that would be refused keeps the server from starting.
     pub(super) fn new(manifest: Option<&Path>) -> Result<Self> {
-        // What an entry takes beside its text.
+        // What an entry takes beside its text, and what a token takes when it is parsed: some 280 bytes where all are fields.
         const ENTRY_BYTES: usize = 256;
-        let weigh = |text: &Arc<str>| u32::try_from(text.len() + ENTRY_BYTES).unwrap_or(u32::MAX);
+        const TOKEN_BYTES: usize = 300;
+        let weigh = |text: &Arc<str>, tokens: usize| {
+            let bytes = text.len() + ENTRY_BYTES + tokens * TOKEN_BYTES;
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
         let capacity = limits::KEPT_DOCUMENT_BYTES.value as u64;
         Ok(Self {
             kept: Cache::builder()
                 .max_capacity(capacity)
-                .weigher(move |text, _| weigh(text))
+                .weigher(move |text, document: &Arc<Document>| weigh(text, document.tokens))
                 .build(),
             persisted: Cache::builder()
                 .max_capacity(capacity)
-                .weigher(move |_, text| weigh(text))
+                .weigher(move |_, text| weigh(text, 0))
                 .build(),
             trusted: manifest.map(read_manifest).transpose()?,
         })
@@ -80,12 +85,16 @@ impl Documents {
         let (text, hash) = self.text(request)?;
         let document = match self.kept.get(&text) {
             Some(document) => document,
-            None => Arc::new(Document {
-                parsed: guard::parse(&text)?,
-                text,
-                is_valid: AtomicBool::new(false),
-                is_mergeless: OnceLock::new(),
-            }),
+            None => {
+                let parsed = guard::parse(&text)?;
+                Arc::new(Document {
+                    parsed: parsed.document,
+                    tokens: parsed.tokens,
+                    text,
+                    is_valid: AtomicBool::new(false),
+                    is_mergeless: OnceLock::new(),
+                })
+            }
         };
         if let Some(hash) = hash {
             self.persisted.insert(hash, document.text.clone());

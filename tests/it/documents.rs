@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use sync_health::kernel::config::Config;
 
 use crate::commands::{command, ran};
+use crate::harness::process::Process;
 use crate::harness::{Backend, Server, both, manager, reader};
 
 fn hash(document: &str) -> String {
@@ -164,4 +165,27 @@ both! {
             assert_eq!(server.error_code(&reader(), "{ portal { nonsense } }", json!({})).await, "GRAPHQL_VALIDATION_FAILED");
         }
     }
+}
+
+/// Kept documents are weighed by the memory that they take: one of short tokens takes many times its text.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_of_kept_documents() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("s.db").display());
+    let server = Process::start(&url, &[]).await;
+    let ask = async |name: usize, fields: usize| {
+        let fields = "version ".repeat(fields);
+        let query = format!("query Q{name} {{ service {{ {fields} }} }}");
+        let reply = server.ask(&reader(), &query, json!({})).await;
+        let reply = reply.expect("an answer");
+        assert_eq!(reply.code(), None, "{reply:?}");
+    };
+    ask(0, 4_900).await;
+    let before = server.peak_memory();
+    for name in 1..=100 {
+        ask(name, 4_900).await;
+    }
+    let grown = (server.peak_memory() - before) / 1024 / 1024;
+    assert!(grown < 100, "{grown} MiB");
+    server.stop().await;
 }

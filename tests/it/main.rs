@@ -43,6 +43,7 @@ mod notifications;
 mod notified;
 mod notified_once;
 mod observed;
+mod odd_values;
 mod own_reports;
 mod panics;
 mod plain;

@@ -85,15 +85,24 @@ fn within(limit: Limit, size: u64) -> Result<(), Refused> {
     }
 }
 
+/// A document that was small enough to be parsed.
+pub(super) struct Parsed {
+    pub(super) document: ExecutableDocument,
+    /// How many it has.
+    pub(super) tokens: usize,
+}
+
 /// Parses a document that is small enough to be parsed.
-pub(super) fn parse(query: &str) -> Result<ExecutableDocument, Refusal> {
-    tokens::check(query)?;
-    async_graphql::parser::parse_query(query).map_err(|error| {
+pub(super) fn parse(query: &str) -> Result<Parsed, Refusal> {
+    let tokens = tokens::check(query)?;
+    let parsed = async_graphql::parser::parse_query(query);
+    let document = parsed.map_err(|error| {
         Refusal::document(
             "GRAPHQL_PARSE_FAILED",
             format!("Not a GraphQL document: {error}"),
         )
-    })
+    })?;
+    Ok(Parsed { document, tokens })
 }
 
 /// Measures an operation against all limits.

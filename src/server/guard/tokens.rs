@@ -3,11 +3,11 @@
 use super::{Refused, within};
 use crate::kernel::limits;
 
-/// Refuses a document with too many tokens or brackets inside brackets
+/// Counts the tokens of a document; refuses one with too many of them, or of brackets inside brackets
 /// (lexical grammar: <https://spec.graphql.org/October2021/#sec-Language.Source-Text>).
-pub(super) fn check(document: &str) -> Result<(), Refused> {
+pub(super) fn check(document: &str) -> Result<usize, Refused> {
     let bytes = document.as_bytes();
-    let (mut at, mut tokens, mut nesting, mut deepest) = (0, 0, 0_u64, 0);
+    let (mut at, mut tokens, mut nesting, mut deepest) = (0, 0_usize, 0_u64, 0);
     while let Some(&byte) = bytes.get(at) {
         let length = match byte {
             b' ' | b'\t' | b'\n' | b'\r' | b',' => {
@@ -39,8 +39,9 @@ pub(super) fn check(document: &str) -> Result<(), Refused> {
         at += length;
         tokens += 1;
     }
-    within(limits::DOCUMENT_TOKENS, tokens)?;
-    within(limits::DOCUMENT_NESTING, deepest)
+    within(limits::DOCUMENT_TOKENS, tokens as u64)?;
+    within(limits::DOCUMENT_NESTING, deepest)?;
+    Ok(tokens)
 }
 
 fn is_name(byte: u8) -> bool {
