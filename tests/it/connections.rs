@@ -10,7 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::harness::live::{EventStream, Socket};
 use crate::harness::metrics::metric;
 use crate::harness::process::Process;
-use crate::harness::{Server, both, engine, eventually, failure, reader};
+use crate::harness::{Backend, Server, both, engine, eventually, failure, reader};
 
 /// Longer than anything takes here, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -231,6 +231,31 @@ both! {
             (refused_by(server, "stallSeconds").await == 3.0).then_some(())
         }).await;
         assert!(rest(&mut open[0]).await.len() < 5_500_000);
+    }
+}
+
+/// A server that stops does not wait for who says nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_when_it_stops() {
+    let server = Server::start_with(Backend::Sqlite, |config| {
+        config.shutdown_timeout = Duration::from_secs(600);
+        config.connections.introduction = Duration::from_secs(600);
+    })
+    .await;
+    let mut silent = connect(&server).await;
+    let mut part = connect(&server).await;
+    part.write_all(b"GET /healthz HTTP/1.1\r\n")
+        .await
+        .expect("a part of a head");
+    let mut known = connect(&server).await;
+    assert_eq!(
+        ask(&mut known, &request(ASK, &reader())).await.as_deref(),
+        Some("200")
+    );
+    let stopped = tokio::time::timeout(PATIENCE, server.stop()).await;
+    assert!(stopped.is_ok(), "it waits");
+    for stream in [&mut silent, &mut part, &mut known] {
+        assert_eq!(rest(stream).await, "");
     }
 }
 

@@ -62,6 +62,7 @@ mod resync_live;
 mod resync_pages;
 mod retries;
 mod searches;
+mod seats;
 mod secrecy;
 mod shapes;
 mod shown_texts;

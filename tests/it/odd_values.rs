@@ -18,9 +18,8 @@ struct Place {
     is_composite: bool,
 }
 
-/// A variable of an argument, and the keys inside that lead to one value.
+/// The keys inside of an argument that lead to one value.
 struct Leaf {
-    argument: usize,
     keys: Vec<String>,
     is_list: bool,
 }
@@ -172,9 +171,8 @@ fn sample(schema: &Schema, ty: &Type) -> Value {
 }
 
 /// The values inside of an argument.
-fn leaves(schema: &Schema, argument: usize, ty: &Type, keys: Vec<String>) -> Vec<Leaf> {
+fn leaves(schema: &Schema, ty: &Type, keys: Vec<String>) -> Vec<Leaf> {
     let mut all = vec![Leaf {
-        argument,
         keys: keys.clone(),
         is_list: ty.is_list(),
     }];
@@ -187,7 +185,7 @@ fn leaves(schema: &Schema, argument: usize, ty: &Type, keys: Vec<String>) -> Vec
         };
         for (name, field) in &object.fields {
             let inner = [inside.clone(), vec![name.to_string()]].concat();
-            all.extend(leaves(schema, argument, &field.ty, inner));
+            all.extend(leaves(schema, &field.ty, inner));
         }
     }
     all
@@ -292,8 +290,8 @@ both! {
         let every = std::env::var("SYNC_HEALTH_ODD_VALUES_EVERY").map_or(15, |every| every.parse().expect("a number"));
         for place in places(&schema) {
             let document = place.document();
-            for (argument, (name, ty)) in place.arguments.iter().enumerate() {
-                for leaf in leaves(&schema, argument, ty, Vec::new()) {
+            for (name, ty) in &place.arguments {
+                for leaf in leaves(&schema, ty, Vec::new()) {
                     for value in odd_values() {
                         number += 1;
                         if number % every != 0 {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Shared by all that one request reads and writes.
 #[derive(Debug, Clone)]
@@ -20,14 +20,30 @@ impl Requester {
         }
     }
 
-    /// A statement took so long.
-    pub(super) fn took(&self, time: Duration) {
-        let microseconds = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+    /// A statement runs until this is dropped.
+    pub(super) fn runs(&self) -> Runs<'_> {
+        Runs {
+            requester: self,
+            since: Instant::now(),
+        }
     }
 
     /// How long its statements took since this was asked last.
     pub(super) fn taken(&self) -> Duration {
         Duration::from_micros(self.microseconds.swap(0, Ordering::Relaxed))
+    }
+}
+
+/// A statement that runs; it counts also when nobody waits for it to the end.
+pub(super) struct Runs<'a> {
+    requester: &'a Requester,
+    since: Instant,
+}
+
+impl Drop for Runs<'_> {
+    fn drop(&mut self) {
+        let microseconds = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let all = &self.requester.microseconds;
+        all.fetch_add(microseconds, Ordering::Relaxed);
     }
 }

@@ -107,10 +107,8 @@ impl Statements {
         statement: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
         let started = Instant::now();
+        let _runs = self.requester.as_ref().map(Requester::runs);
         let result = self.running.run(self.waited(statement)).await;
-        if let Some(requester) = &self.requester {
-            requester.took(started.elapsed());
-        }
         match (result, self.timeout) {
             (Err(error), Some(timeout))
                 if failure::is_cancelled(&error) && started.elapsed() >= timeout =>

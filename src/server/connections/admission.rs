@@ -32,6 +32,7 @@ pub(in crate::server) struct Admission {
     peer: IpAddr,
     admissions: Arc<Admissions>,
     is_known: AtomicBool,
+    has_asked: AtomicBool,
     /// When it last asked for something, or began.
     asked_at: Mutex<Instant>,
     over: CancellationToken,
@@ -110,6 +111,7 @@ impl Admissions {
             peer,
             admissions: self.clone(),
             is_known: AtomicBool::new(false),
+            has_asked: AtomicBool::new(false),
             asked_at: Mutex::new(Instant::now()),
             over,
         };
@@ -197,8 +199,14 @@ impl Admission {
 
     /// A request has come.
     pub(super) fn asks(&self) {
+        self.has_asked.store(true, Ordering::Relaxed);
         let asked_at = self.asked_at.lock();
         *asked_at.unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Whether a whole head has come on it.
+    pub(super) fn has_asked(&self) -> bool {
+        self.has_asked.load(Ordering::Relaxed)
     }
 
     /// A token or a ticket that it brought was verified.
