@@ -12,6 +12,7 @@ use sync_health::kernel::env::Env;
 use sync_health::kernel::mail::{MailConfig, Mailer};
 use sync_health::kernel::metrics::Metrics;
 use sync_health::kernel::private_file;
+use sync_health::kernel::turns::Workers;
 use sync_health::kernel::wake::Wake;
 use sync_health::kernel::webhook::WebhookSender;
 use sync_health::{server, upkeep};
@@ -73,6 +74,7 @@ async fn connect(database: &Database) -> Result<Env, String> {
         clock: DatabaseClock::new(Clock::System),
         metrics: Arc::new(Metrics::default()),
         wake: Wake::default(),
+        workers: Workers::default(),
         webhooks: WebhookSender::new(false).map_err(text)?,
         mailer: Mailer::new(&MailConfig::None).map_err(text)?,
         portal_errors: config.portal_errors,

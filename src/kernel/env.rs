@@ -10,6 +10,7 @@ use crate::kernel::db::Db;
 use crate::kernel::error::Result;
 use crate::kernel::mail::Mailer;
 use crate::kernel::metrics::Metrics;
+use crate::kernel::turns::Workers;
 use crate::kernel::wake::Wake;
 use crate::kernel::webhook::WebhookSender;
 
@@ -24,6 +25,8 @@ pub struct Env {
     pub metrics: Arc<Metrics>,
     /// Who is told that something was committed.
     pub wake: Wake,
+    /// Who works for long at a stretch.
+    pub workers: Workers,
     /// How addresses of customers are called.
     pub webhooks: WebhookSender,
     /// How e-mail is sent.

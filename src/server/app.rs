@@ -33,6 +33,7 @@ use crate::kernel::mail::Mailer;
 use crate::kernel::metrics::Metrics;
 use crate::kernel::panics::again;
 use crate::kernel::tls;
+use crate::kernel::turns::Workers;
 use crate::kernel::wake::Wake;
 use crate::kernel::webhook::WebhookSender;
 use crate::notifications;
@@ -79,6 +80,7 @@ impl App {
             clock: DatabaseClock::new(config.clock.clone()),
             metrics: metrics.clone(),
             wake: Wake::default(),
+            workers: Workers::default(),
             webhooks: WebhookSender::new(config.allows_private_webhooks)?,
             mailer: Mailer::new(&config.mail)?,
             portal_errors: config.portal_errors,

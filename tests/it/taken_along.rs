@@ -205,7 +205,7 @@ both! {
 }
 
 both! {
-    /// A server writes 2 exports of a portal at once, and 4 together; who goes away gives the place back.
+    /// A server writes 2 exports of a portal at once, and 4 of a subject; who goes away gives the place back.
     async fn places(server) {
         many_pages(server).await;
         let lines = exported(server, json!({ "format": "NDJSON" })).await;
@@ -228,7 +228,7 @@ both! {
             }
             full(portal, "portalExports").await;
         }
-        full("1003", "(exports)").await;
+        full("1003", "(subjectExports)").await;
         open.remove(0);
         let order = order_of(server, "1001").await;
         let served = eventually("a place", async || {

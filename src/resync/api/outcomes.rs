@@ -143,9 +143,9 @@ async fn answer(
     let records = lease::records(&call.snapshot, scope, &ids).await?;
     let mut answers = Vec::with_capacity(items.len());
     let mut places = Vec::with_capacity(items.len());
-    let mut turns = Turns::begin();
+    let mut turns = Turns::begin(&call.env.workers);
     for (index, item) in items {
-        turns.pause().await;
+        let _turn = turns.next().await;
         let given = outcomes.get_mut(*index).and_then(Option::take);
         let Some((status, failure)) = given else {
             continue;
@@ -273,9 +273,9 @@ pub(in crate::resync) async fn take_outcomes(
     let records = lease::records(&env.db.moving(), scope, &ids).await?;
     let now = env.clock.now();
     let mut answers = Vec::with_capacity(known.len());
-    let mut turns = Turns::begin();
+    let mut turns = Turns::begin(&env.workers);
     for (item, told) in known {
-        turns.pause().await;
+        let _turn = turns.next().await;
         match checked(told.status, told.failure, records.get(&item.id), now) {
             Ok(outcome) => answers.push(Answer { item, outcome }),
             Err(errors) => {

@@ -117,9 +117,9 @@ impl ReportMutations {
         }
         let now = call.now();
         let mut checked = Vec::with_capacity(input.failures.len());
-        let mut turns = Turns::begin();
+        let mut turns = Turns::begin(&call.env.workers);
         for failure in input.failures {
-            turns.pause().await;
+            let _turn = turns.next().await;
             let report_id = failure.report_id.clone();
             checked.push((report_id, report::check_failure(failure, now)));
         }

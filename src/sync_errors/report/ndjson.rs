@@ -74,12 +74,12 @@ impl NdjsonReport {
     /// A report of one portal.
     pub fn new(env: Env, scope: Scope<Report>) -> Self {
         Self {
+            turns: Turns::begin(&env.workers),
             env,
             scope,
             rest: Vec::new(),
             is_overlong: false,
             line: 0,
-            turns: Turns::begin(),
             batch: Vec::new(),
             batch_bytes: 0,
             committing: None,
@@ -116,7 +116,16 @@ impl NdjsonReport {
     }
 
     async fn line(&mut self, line: &[u8]) -> Result<()> {
-        self.turns.pause().await;
+        let turn = self.turns.next().await;
+        self.check(line);
+        drop(turn);
+        if self.batch.len() >= limits::REPORT_ELEMENTS.value || self.batch_bytes >= BATCH_BYTES {
+            self.commit().await?;
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, line: &[u8]) {
         self.line += 1;
         let is_overlong =
             std::mem::take(&mut self.is_overlong) || line.len() > limits::NDJSON_LINE_BYTES.value;
@@ -130,10 +139,10 @@ impl NdjsonReport {
                     limit.value, limit.unit, limit.name
                 ),
             );
-            return Ok(());
+            return;
         }
         if line.iter().all(u8::is_ascii_whitespace) {
-            return Ok(());
+            return;
         }
         match serde_json::from_slice::<SyncFailureInput>(line) {
             Err(error) => self.refuse(None, "INVALID", json_error(&error)),
@@ -145,10 +154,6 @@ impl NdjsonReport {
                 Err(errors) => self.refuse_all(errors),
             },
         }
-        if self.batch.len() >= limits::REPORT_ELEMENTS.value || self.batch_bytes >= BATCH_BYTES {
-            self.commit().await?;
-        }
-        Ok(())
     }
 
     fn refuse_all(&mut self, errors: Vec<UserError>) {
