@@ -37,8 +37,8 @@ pub struct Serve {
     /// An origin whose pages may call, for example https://app.example.com; * for all. Several separated by commas.
     #[arg(long, env = "SYNC_HEALTH_CORS_ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
-    /// Where clients reach the server, for example https://sync.example.com: addresses of downloads begin with it. The
-    /// address that it listens on when left out.
+    /// Where clients reach the server, for example https://sync.example.com: addresses of downloads and links of
+    /// confirmations begin with it. The address that it listens on when left out.
     #[arg(long, env = "SYNC_HEALTH_PUBLIC_URL", value_parser = parse_public_url)]
     public_url: Option<String>,
     /// Connections of this server, whatever is spoken on them; as many as it may open files for at most. 25000 when left

@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Asked, CONFIRMATIONS, Question};
+use super::{Asked, CONFIRMATIONS, Question, is_same};
 use crate::kernel::bulk;
 use crate::kernel::clock::{MINUTE, Micros};
 use crate::kernel::error::Result;
@@ -56,6 +56,8 @@ impl Asker<'_> {
             if known.is_none() {
                 mails.push(one.clone());
             }
+            // An older version leaves entries behind.
+            asked.retain(|known| !is_same(&known.email, &one.email));
             asked.push(one);
         }
         let limit = limits::CONFIRMATION_MAILS;
@@ -91,7 +93,7 @@ impl Asker<'_> {
             mail_text: Some(text),
             mail_html: Some(html),
             // It goes to no webhook; an older version refuses a message without.
-            webhook_body: Some(String::new()),
+            webhook_body: Some("{}".to_owned()),
             confirms: true,
         };
         let mailed = confirmation_mails::Model {
