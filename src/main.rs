@@ -210,6 +210,8 @@ async fn run_demo(options: Demo, panics: Panics) -> Result<(), String> {
         graphiql: true,
         panics,
         gathering: demo::GATHERING,
+        // The folder is the only recipient.
+        confirms_emails: false,
         mail,
         ..Config::new(url, auth)
     };

@@ -78,6 +78,7 @@ async fn connect(database: &Database) -> Result<Env, String> {
         webhooks: WebhookSender::new(false).map_err(text)?,
         mailer: Mailer::new(&MailConfig::None).map_err(text)?,
         portal_errors: config.portal_errors,
+        confirms_emails: config.confirms_emails,
     };
     env.read_clock().await.map_err(text)?;
     Ok(env)

@@ -50,6 +50,7 @@ mod m0014_history;
 mod m0015_time;
 mod m0016_write_probes;
 mod m0017_search;
+mod m0018_confirmations;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -72,6 +73,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0015_time::Migration),
             Box::new(m0016_write_probes::Migration),
             Box::new(m0017_search::Migration),
+            Box::new(m0018_confirmations::Migration),
         ]
     }
 }

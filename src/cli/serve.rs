@@ -37,8 +37,8 @@ pub struct Serve {
     /// An origin whose pages may call, for example https://app.example.com; * for all. Several separated by commas.
     #[arg(long, env = "SYNC_HEALTH_CORS_ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
-    /// Where clients reach the server, for example https://sync.example.com: addresses of downloads begin with it. The
-    /// address that it listens on when left out.
+    /// Where clients reach the server, for example https://sync.example.com: addresses of downloads and links of
+    /// confirmations begin with it. The address that it listens on when left out.
     #[arg(long, env = "SYNC_HEALTH_PUBLIC_URL", value_parser = parse_public_url)]
     public_url: Option<String>,
     /// Connections of this server, whatever is spoken on them; as many as it may open files for at most. 25000 when left
@@ -99,6 +99,9 @@ struct Mail {
     /// The certificate (PEM) of an authority of your own that signed the mail server's.
     #[arg(long, env = "SYNC_HEALTH_SMTP_ROOT_CERTIFICATE", requires = "smtp_url")]
     smtp_root_certificate: Option<PathBuf>,
+    /// Send news to addresses that have not confirmed that they want them: where whoever manages a portal knows them.
+    #[arg(long, env = "SYNC_HEALTH_UNCONFIRMED_EMAILS")]
+    unconfirmed_emails: bool,
     /// For how many seconds news that are told at once are gathered into one message.
     #[arg(long, env = "SYNC_HEALTH_GATHERING_SECONDS", default_value_t = 60)]
     gathering_seconds: u64,
@@ -247,6 +250,7 @@ impl Serve {
             graphiql: self.graphiql,
             allows_private_webhooks: self.allow_private_webhooks,
             gathering: Duration::from_secs(self.mail.gathering_seconds),
+            confirms_emails: !self.mail.unconfirmed_emails,
             mail: self.mail.config()?,
             retention: self.retention.config()?,
             portal_errors: self.portal_errors,

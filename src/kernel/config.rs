@@ -53,6 +53,8 @@ pub struct Config {
     pub portal_errors: usize,
     /// How e-mail is sent.
     pub mail: MailConfig,
+    /// Whether addresses are asked before they get news; without, whoever manages a portal answers for them.
+    pub confirms_emails: bool,
     /// For how long news that are told at once are gathered into one message.
     pub gathering: Duration,
     /// Where clients reach the server, without a slash at the end; absent: at the address that it listens on.
@@ -215,6 +217,7 @@ impl Config {
             retention: RetentionConfig::default(),
             portal_errors: limits::PORTAL_ERRORS.value,
             mail: MailConfig::None,
+            confirms_emails: true,
             gathering: Duration::from_secs(60),
             public_url: None,
             graphiql: false,

@@ -33,6 +33,8 @@ pub struct Env {
     pub mailer: Mailer,
     /// How many errors a portal keeps.
     pub portal_errors: usize,
+    /// Whether addresses are asked before they get news.
+    pub confirms_emails: bool,
 }
 
 /// PostgreSQL's clock in microseconds, as of this moment of the transaction.

@@ -155,6 +155,14 @@ limits! {
     NOTIFICATION_ATTEMPTS = "notificationAttempts", 8, "attempts";
     /// Seconds between two test notifications of a portal.
     TEST_NOTIFICATION_SECONDS = "testNotificationSeconds", 60, "seconds";
+    /// Days within which an address can confirm that it wants a portal's news.
+    CONFIRMATION_DAYS = "confirmationDays", 7, "days";
+    /// Hours within which an address is asked once for a portal, however often it is taken out and added.
+    CONFIRMATION_MAIL_HOURS = "confirmationMailHours", 24, "hours";
+    /// Addresses that are asked for a portal within these hours.
+    CONFIRMATION_MAILS = "confirmationMails", 100, "addresses";
+    /// A ticket of a confirmation: it has to fit into an address.
+    CONFIRMATION_TICKET_BYTES = "confirmationTicketBytes", 2 * 1024, "bytes";
     /// Seconds within which a mail server has to take an e-mail.
     MAIL_SECONDS = "mailSeconds", 30, "seconds";
     /// Seconds that one GraphQL operation may take.

@@ -88,6 +88,8 @@ pub(super) struct Source<'a> {
     pub(super) scope: &'a Scope<Report>,
     pub(super) portal: &'a PortalRow,
     pub(super) settings: &'a notification_settings::Model,
+    /// Who gets an e-mail.
+    pub(super) emails: Vec<String>,
     pub(super) now: Micros,
 }
 

@@ -16,7 +16,7 @@ use crate::kernel::error::Result;
 use crate::kernel::limits;
 use crate::kernel::mail::{Mail, MailError};
 use crate::kernel::webhook;
-use crate::notifications::tables::{notification_deliveries, notifications};
+use crate::notifications::tables::{notification_deliveries, notification_settings, notifications};
 use crate::notifications::{DeliveryStatus, NotificationChannel, store};
 
 /// Messages that are under way at once: so many that slow servers do not hold up others.
@@ -181,12 +181,8 @@ async fn send(
     message: &notifications::Model,
 ) -> Result<Sent> {
     let settings = store::settings(&env.db.moving(), scope).await?;
-    let recipients = match row.channel {
-        NotificationChannel::Email => settings.emails(),
-        NotificationChannel::Webhook => settings.webhook_urls(),
-    };
-    if !recipients.contains(&row.target) {
-        return Ok(Sent::Refused("It is no recipient any more.".into()));
+    if let Some(why) = refusal(&settings, row, (message, env)) {
+        return Ok(Sent::Refused(why.into()));
     }
     let id = format!("{}-{}", row.notification_id, row.number);
     let (Some(text), Some(html), Some(body)) = (
@@ -223,4 +219,24 @@ async fn send(
     };
     let called = env.webhooks.send(&url, &call).await;
     Ok(called.map_or_else(Sent::Failed, |_| Sent::Delivered))
+}
+
+/// Why a message is not sent to its recipient any more.
+fn refusal(
+    settings: &notification_settings::Model,
+    row: &notification_deliveries::Model,
+    (message, env): (&notifications::Model, &Env),
+) -> Option<&'static str> {
+    let is_same = |known: &String| known.eq_ignore_ascii_case(&row.target);
+    let is_recipient = match row.channel {
+        NotificationChannel::Email => settings.emails().iter().any(is_same),
+        NotificationChannel::Webhook => settings.webhook_urls().contains(&row.target),
+    };
+    let is_email = row.channel == NotificationChannel::Email;
+    let waits = || settings.unconfirmed(env).iter().any(is_same);
+    match is_recipient {
+        false => Some("It is no recipient any more."),
+        true if is_email && !message.confirms && waits() => Some("It has not confirmed yet."),
+        true => None,
+    }
 }

@@ -3,9 +3,11 @@
 //! News are read from the feed and nothing else ([`news`]): what lies between the position that was told last and the
 //! present one is a window. [`window`] makes one message of it, moves the position and writes a delivery for each
 //! recipient in one transaction, which only one server can win: so each window is told exactly once, and what was missed
-//! while no server ran is told late, once. [`delivery`] delivers at least once, always with the same id.
+//! while no server ran is told late, once. [`delivery`] delivers at least once, always with the same id. An address gets
+//! nothing before it has confirmed that it wants it ([`confirmation`]).
 
 pub mod api;
+mod confirmation;
 mod content;
 mod delivery;
 mod news;
@@ -20,6 +22,7 @@ use async_graphql::Enum;
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::Serialize;
 
+pub use confirmation::{Confirmations, Page, Standing};
 pub use delivery::deliver;
 pub use window::tell;
 
@@ -88,7 +91,7 @@ pub enum DeliveryStatus {
     /// The recipient's server has taken it.
     #[sea_orm(num_value = 1)]
     Delivered,
-    /// It was refused for good, tried 8 times, or its recipient was taken out of the settings.
+    /// It was refused for good, tried 8 times, or its recipient was taken out of the settings or has not confirmed.
     #[sea_orm(num_value = 2)]
     Failed,
 }

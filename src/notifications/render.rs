@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::kernel::clock::Micros;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::text::{self, cut};
+use crate::notifications::confirmation::Standing;
 use crate::notifications::content::Content;
 use crate::portals::{Locale, PortalRow};
 
@@ -75,6 +76,13 @@ impl Words {
         environment.set_syntax(syntax.build()?);
         environment.add_template("mail.html", include_str!("texts/mail.html"))?;
         environment.add_template("mail.txt", include_str!("texts/mail.txt"))?;
+        let (html, text) = (
+            include_str!("texts/confirmation.html"),
+            include_str!("texts/confirmation.txt"),
+        );
+        environment.add_template("confirmation.html", html)?;
+        environment.add_template("confirmation.txt", text)?;
+        environment.add_template("page.html", include_str!("texts/page.html"))?;
         let phrases: HashMap<String, Phrase> =
             serde_json::from_str(include_str!("texts/phrases.json"))?;
         for (name, phrase) in phrases {
@@ -131,30 +139,23 @@ pub(super) fn render(
     portal: &PortalRow,
     occasion: Occasion,
 ) -> Result<Rendered> {
-    let words = WORDS
-        .as_ref()
-        .map_err(|error| Error::Internal(error.clone()))?;
     let settings = &portal.portal;
-    let zone: Tz = settings.time_zone.parse().unwrap_or(Tz::UTC);
-    let at = |instant: Micros| shown(instant, zone, settings.locale);
+    let about = About::of(settings.hub_id, Some(portal));
+    let at = |instant: Micros| about.shown(instant);
     let turns: Vec<String> = content
         .portal_events
         .iter()
         .map(|turn| at(turn.at.0))
         .collect();
-    let name = settings
-        .name
-        .clone()
-        .unwrap_or_else(|| content.hub_id.clone());
     let known = context! {
         occasion => occasion.name(),
-        portal => one_line(&name),
+        portal => about.name.as_str(),
         since => at(content.since.0),
         until => at(content.until.0),
         turns,
         ..Serde(content)
     };
-    let words = &words[settings.locale as usize];
+    let words = words(settings.locale)?;
     let subject = one_line(&words.render("subject", &known)?);
     let known = context! { subject => subject.as_str(), ..known };
     Ok(Rendered {
@@ -164,14 +165,90 @@ pub(super) fn render(
     })
 }
 
-/// An instant in the portal's zone, as its language writes it.
-fn shown(instant: Micros, zone: Tz, locale: Locale) -> String {
-    let at = DateTime::<Utc>::from_timestamp_micros(instant).unwrap_or_default();
-    let format = match locale {
-        Locale::En => "%Y-%m-%d %H:%M",
-        Locale::De => "%d.%m.%Y %H:%M",
+fn words(locale: Locale) -> Result<&'static Words> {
+    let words = WORDS.as_ref();
+    let words = words.map_err(|error| Error::Internal(error.clone()))?;
+    Ok(&words[locale as usize])
+}
+
+/// Which portal a text is about, and how it is written.
+pub(super) struct About {
+    hub_id: i64,
+    /// Its name, else its Hub ID: one line.
+    name: String,
+    locale: Locale,
+    zone: Tz,
+}
+
+impl About {
+    /// A portal; in English where it is gone.
+    pub(super) fn of(hub_id: i64, portal: Option<&PortalRow>) -> Self {
+        let settings = portal.map(|row| &row.portal);
+        let name = settings.and_then(|settings| settings.name.as_deref());
+        let zone = settings.and_then(|settings| settings.time_zone.parse().ok());
+        Self {
+            hub_id,
+            name: name.map_or_else(|| hub_id.to_string(), one_line),
+            locale: settings.map_or(Locale::En, |settings| settings.locale),
+            zone: zone.unwrap_or(Tz::UTC),
+        }
+    }
+
+    /// An instant in the portal's zone, as its language writes it.
+    fn shown(&self, instant: Micros) -> String {
+        let at = DateTime::<Utc>::from_timestamp_micros(instant).unwrap_or_default();
+        let format = match self.locale {
+            Locale::En => "%Y-%m-%d %H:%M",
+            Locale::De => "%d.%m.%Y %H:%M",
+        };
+        at.with_timezone(&self.zone).format(format).to_string()
+    }
+
+    fn known(&self) -> Value {
+        context! {
+            language => language(self.locale),
+            portal => self.name.as_str(),
+            hub_id => self.hub_id.to_string(),
+        }
+    }
+}
+
+fn language(locale: Locale) -> &'static str {
+    match locale {
+        Locale::En => "en",
+        Locale::De => "de",
+    }
+}
+
+/// The message that asks an address, with a link that is good until an instant.
+pub(super) fn confirmation(about: &About, link: &str, until: Micros) -> Result<Rendered> {
+    let words = words(about.locale)?;
+    let until = format!("{} ({})", about.shown(until), about.zone.name());
+    let known = context! { link, until, ..about.known() };
+    let subject = one_line(&words.render("confirm_subject", &known)?);
+    let known = context! { subject => subject.as_str(), ..known };
+    Ok(Rendered {
+        text: words.render("confirmation.txt", &known)?,
+        html: words.render("confirmation.html", &known)?,
+        subject,
+    })
+}
+
+/// The page behind the link.
+pub(super) fn page(about: &About, email: &str, standing: Standing) -> Result<String> {
+    let known = context! { email, standing => standing.name(), ..about.known() };
+    words(about.locale)?.render("page.html", &known)
+}
+
+/// The page of a link that tells no portal: in all languages.
+pub(super) fn unknown_page() -> Result<String> {
+    let text = |locale| -> Result<Value> {
+        let words = words(locale)?.render("page_unknown", &context! {})?;
+        Ok(context! { language => language(locale), words })
     };
-    at.with_timezone(&zone).format(format).to_string()
+    let texts = [text(Locale::En)?, text(Locale::De)?];
+    let known = context! { language => "en", standing => Standing::Unknown.name(), texts };
+    words(Locale::En)?.render("page.html", &known)
 }
 
 /// A subject is one line, and names in it are other people's texts.

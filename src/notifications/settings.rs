@@ -45,6 +45,7 @@ impl Model {
             enabled: false,
             frequency: NotificationFrequency::Daily,
             emails: "[]".to_owned(),
+            unconfirmed_emails: "[]".to_owned(),
             webhook_urls: "[]".to_owned(),
             categories: "[]".to_owned(),
             min_affected_record_count: 1,

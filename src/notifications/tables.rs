@@ -18,6 +18,8 @@ pub(super) mod notification_settings {
         pub frequency: NotificationFrequency,
         /// JSON list of texts.
         pub emails: String,
+        /// JSON list of those that were asked and have not answered, and when they were asked.
+        pub unconfirmed_emails: String,
         /// JSON list of texts.
         pub webhook_urls: String,
         /// JSON list of the names of the contract; empty: all.
@@ -66,6 +68,8 @@ pub(super) mod notifications {
         pub mail_text: Option<String>,
         pub mail_html: Option<String>,
         pub webhook_body: Option<String>,
+        /// Whether it asks its recipient, and may go to one that has not confirmed.
+        pub confirms: bool,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -101,6 +105,28 @@ pub(super) mod notification_deliveries {
         pub next_at: i64,
         pub delivered_at: Option<i64>,
         pub last_error: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(super) mod confirmation_mails {
+    //! Which addresses were asked, whether they still are in the settings or not.
+    use sea_orm::entity::prelude::*;
+
+    /// An address that was asked.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "confirmation_mails")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hub_id: i64,
+        /// Of the address in lower case.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub email_digest: Uuid,
+        pub mailed_at: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -109,6 +109,7 @@ async fn look_at(
         scope: &scope,
         portal: &portal,
         settings: &settings,
+        emails: settings.confirmed(env),
         now,
     };
     if !is_told_at_once {
@@ -196,7 +197,7 @@ pub(super) fn message(
     });
     let id = Uuid::now_v7();
     let hub_id = portal.portal.hub_id;
-    let emails = source.settings.emails().into_iter();
+    let emails = source.emails.iter().cloned();
     let urls = source.settings.webhook_urls().into_iter();
     let recipients = emails
         .map(|email| (NotificationChannel::Email, email))
@@ -222,6 +223,7 @@ pub(super) fn message(
         mail_text: Some(text),
         mail_html: Some(html),
         webhook_body: Some(body.to_string()),
+        confirms: false,
     };
     Ok((row, (1..).zip(recipients).map(delivery).collect()))
 }

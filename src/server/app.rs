@@ -22,7 +22,7 @@ use super::occupancy::Occupancy;
 use super::operation::Guarded;
 use super::throttle::Throttle;
 use super::ticket::Tickets;
-use super::{export, graphiql, http, layers, ndjson, request_log};
+use super::{confirmations, export, graphiql, http, layers, ndjson, request_log};
 use crate::kernel::auth::Verifier;
 use crate::kernel::clock::DatabaseClock;
 use crate::kernel::config::{Config, LiveConfig};
@@ -36,7 +36,7 @@ use crate::kernel::tls;
 use crate::kernel::turns::Workers;
 use crate::kernel::wake::Wake;
 use crate::kernel::webhook::WebhookSender;
-use crate::notifications;
+use crate::notifications::{self, Confirmations};
 use crate::quota;
 use crate::quota::live::QuotaWatch;
 use crate::resync;
@@ -59,6 +59,7 @@ pub(super) struct App {
     pub(super) guarded: Arc<Guarded>,
     pub(super) tickets: Arc<Tickets>,
     pub(super) exports: Arc<Exports>,
+    pub(super) confirmations: Arc<Confirmations>,
     pub(super) throttle: Throttle,
     pub(super) operation_timeout: Duration,
     pub(super) config: LiveConfig,
@@ -84,6 +85,7 @@ impl App {
             webhooks: WebhookSender::new(config.allows_private_webhooks)?,
             mailer: Mailer::new(&config.mail)?,
             portal_errors: config.portal_errors,
+            confirms_emails: config.confirms_emails,
         };
         env.read_clock().await?;
         let (stopping, open) = (CancellationToken::new(), TaskTracker::new());
@@ -97,12 +99,14 @@ impl App {
         let tickets = Arc::new(Tickets::new(guarded.clone(), config.auth.leeway));
         let public_url = config.public_url.clone();
         let public_url = public_url.unwrap_or_else(|| format!("http://{address}"));
-        let exports = Arc::new(Exports::new(config.auth.leeway, public_url));
+        let exports = Arc::new(Exports::new(config.auth.leeway, public_url.clone()));
+        let confirmations = Arc::new(Confirmations::new(public_url));
         let quotas = QuotaWatch::new(env.clone(), stopping.clone(), open.clone());
         let quotas = Arc::new(quotas);
         let schema = |mode| {
             let shared = (live.clone(), quotas.clone());
-            schema(config, mode, shared, (tickets.clone(), exports.clone()))
+            let made = (tickets.clone(), exports.clone(), confirmations.clone());
+            schema(config, mode, shared, made)
         };
         Ok(Self {
             env,
@@ -112,6 +116,7 @@ impl App {
             guarded,
             tickets: tickets.clone(),
             exports: exports.clone(),
+            confirmations: confirmations.clone(),
             throttle: Throttle::new(config),
             operation_timeout: config.operation_timeout,
             config: config.live,
@@ -228,6 +233,7 @@ fn router(app: Arc<App>, config: &Config) -> Result<Router> {
     if let Some(cors) = layers::cors(&config.cors_origins)? {
         router = router.layer(cors);
     }
+    router = router.merge(confirmations::routes());
     if config.graphiql {
         router = router.merge(graphiql::routes());
     }

@@ -19,6 +19,7 @@ use crate::kernel::global_id::{GlobalId, Kind};
 use crate::kernel::limits;
 
 use crate::kernel::scalars::Instant;
+use crate::notifications::Confirmations;
 use crate::notifications::api::{
     NotificationDelivery, NotificationMutations, NotificationSettings,
 };
@@ -48,13 +49,14 @@ pub(super) fn schema(
     config: &Config,
     mode: ValidationMode,
     (live, quotas): (Arc<Live>, Arc<QuotaWatch>),
-    (tickets, exports): (Arc<Tickets>, Arc<Exports>),
+    (tickets, exports, confirmations): (Arc<Tickets>, Arc<Exports>, Arc<Confirmations>),
 ) -> SyncHealthSchema {
     build(config, mode)
         .data(live)
         .data(quotas)
         .data(tickets)
         .data(exports)
+        .data(confirmations)
         .finish()
 }
 

@@ -5,6 +5,7 @@ mod answer;
 mod answer_size;
 mod app;
 mod body;
+mod confirmations;
 mod connections;
 mod delivery;
 mod documents;

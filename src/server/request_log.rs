@@ -169,6 +169,7 @@ const PATHS: &[&str] = &[
     "/graphql",
     "/v1/sync-failures",
     "/v1/exports",
+    "/v1/confirmations",
     "/healthz",
     "/readyz",
     "/metrics",

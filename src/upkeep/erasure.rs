@@ -54,6 +54,7 @@ const TABLES: &[Table] = &[
     table("notification_told", "error_id"),
     table("notification_deliveries", "notification_id, number"),
     table("notifications", "id"),
+    table("confirmation_mails", "email_digest"),
     table("record_views", "id"),
     table("portal_changes", "id"),
 ];

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::classify::SyncErrorCategory;
 use crate::kernel::auth::{Report, Scope};
-use crate::kernel::clock::{DAY, Micros};
+use crate::kernel::clock::{DAY, MINUTE, Micros};
 use crate::kernel::config::RetentionConfig;
 use crate::kernel::db::Snapshot;
 use crate::kernel::env::Env;
@@ -44,6 +44,13 @@ const REMEMBERED: &[Rule] = &[
     rule("api_usage_reports", "digest", "received_at < {before}"),
     rule("api_reservations", "id", "expires_at < {before}"),
 ];
+
+/// As old as it matters that an address was asked.
+const CONFIRMATIONS: &[Rule] = &[rule(
+    "confirmation_mails",
+    "email_digest",
+    "mailed_at <= {before}",
+)];
 
 /// As old as resolved errors are kept.
 const WITH_ERRORS: &[Rule] = &[
@@ -97,10 +104,12 @@ pub(super) async fn sweep_portal(
 ) -> Result<()> {
     let before = |days: u32| now - Micros::from(days) * DAY;
     let remembered = now - limits::REPORT_ID_DAYS.value as Micros * DAY;
+    let asked = now - limits::CONFIRMATION_MAIL_HOURS.value as Micros * 60 * MINUTE;
     let resolved = before(config.resolved_days);
     feed::sweep(env, hub_id, before(config.feed_days)).await?;
     for (rules, before) in [
         (REMEMBERED, remembered),
+        (CONFIRMATIONS, asked),
         (WITH_ERRORS, resolved),
         (HISTORY, before(config.history_days)),
     ] {

@@ -11,6 +11,7 @@ mod classification_time;
 mod clients;
 mod clocks;
 mod commands;
+mod confirmations;
 mod connections;
 mod contract;
 mod coverage;

@@ -43,7 +43,32 @@ struct TicketClaims<T> {
     request: T,
 }
 
+/// What is in a ticket that needs no token.
+#[derive(Serialize, Deserialize)]
+struct OpenClaims<T> {
+    aud: String,
+    request: T,
+}
+
 impl Purpose {
+    /// Signs a ticket that does not depend on the token of whoever led to it; its request says until when it is good.
+    pub fn sign_open<T: Serialize>(&self, key: &[u8], request: T) -> Result<String> {
+        let claims = OpenClaims {
+            aud: self.audience.into(),
+            request,
+        };
+        signed(key, &claims)
+    }
+
+    /// What such a ticket is for.
+    pub fn verify_open<T: DeserializeOwned>(&self, key: &[u8], ticket: &str) -> Result<T> {
+        let claims: OpenClaims<T> = self.read(key, ticket, |validation| {
+            validation.validate_exp = false;
+            validation.set_required_spec_claims(&["aud"]);
+        })?;
+        Ok(claims.request)
+    }
+
     /// Signs a ticket for what a viewer may do in one portal.
     pub fn sign<T: Serialize>(
         &self,
@@ -62,9 +87,7 @@ impl Purpose {
             key: viewer.key.clone(),
             request,
         };
-        let key = EncodingKey::from_secret(key);
-        encode(&Header::new(Algorithm::HS256), &claims, &key)
-            .map_err(|error| Error::Internal(error.to_string()))
+        signed(key, &claims)
     }
 
     /// The holder of a ticket, and what it is for.
@@ -74,30 +97,41 @@ impl Purpose {
         leeway: Duration,
         ticket: &str,
     ) -> Result<(Viewer, T)> {
-        if ticket.len() > self.limit.value {
-            return Err(self.refused("it is too long"));
-        }
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = leeway.as_secs();
-        validation.set_audience(&[self.audience]);
-        validation.set_required_spec_claims(&["exp", "sub", "aud"]);
-        let key = DecodingKey::from_secret(key);
-        let read = decode::<TicketClaims<T>>(ticket, &key, &validation);
-        let claims = read.map_err(|error| match error.kind() {
-            ErrorKind::ExpiredSignature => self.refused("it has expired"),
-            ErrorKind::InvalidSignature => self.refused("its signature does not match"),
-            _ => self.refused("it cannot be read"),
+        let claims: TicketClaims<T> = self.read(key, ticket, |validation| {
+            validation.leeway = leeway.as_secs();
+            validation.set_required_spec_claims(&["exp", "sub", "aud"]);
         })?;
         let TicketClaims {
             holder,
             key,
             request,
             ..
-        } = claims.claims;
+        } = claims;
         let viewer = holder
             .viewer(leeway, key)
             .map_err(|why| self.refused(&why))?;
         Ok((viewer, request))
+    }
+
+    fn read<C: DeserializeOwned>(
+        &self,
+        key: &[u8],
+        ticket: &str,
+        demand: impl FnOnce(&mut Validation),
+    ) -> Result<C> {
+        if ticket.len() > self.limit.value {
+            return Err(self.refused("it is too long"));
+        }
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_audience(&[self.audience]);
+        demand(&mut validation);
+        let read = decode::<C>(ticket, &DecodingKey::from_secret(key), &validation);
+        let claims = read.map_err(|error| match error.kind() {
+            ErrorKind::ExpiredSignature => self.refused("it has expired"),
+            ErrorKind::InvalidSignature => self.refused("its signature does not match"),
+            _ => self.refused("it cannot be read"),
+        })?;
+        Ok(claims.claims)
     }
 
     /// UNAUTHENTICATED, and what to do.
@@ -107,4 +141,10 @@ impl Purpose {
             format!("The ticket is not valid: {why}. Make another one by the mutation {mutation}.");
         Error::Unauthenticated(message)
     }
+}
+
+fn signed<C: Serialize>(key: &[u8], claims: &C) -> Result<String> {
+    let key = EncodingKey::from_secret(key);
+    encode(&Header::new(Algorithm::HS256), claims, &key)
+        .map_err(|error| Error::Internal(error.to_string()))
 }

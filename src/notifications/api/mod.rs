@@ -24,13 +24,16 @@ pub struct NotificationSettings {
     scope: Scope<Read>,
     time_zone: String,
     row: notification_settings::Model,
+    unconfirmed: Vec<String>,
 }
 
 impl NotificationSettings {
     /// Those of a portal.
     pub async fn of(call: &Call, portal: &Portal) -> Result<Self> {
+        let row = store::settings(&call.snapshot, &portal.scope).await?;
         Ok(Self {
-            row: store::settings(&call.snapshot, &portal.scope).await?,
+            unconfirmed: row.unconfirmed(&call.env),
+            row,
             time_zone: portal.row.portal.time_zone.clone(),
             scope: portal.scope.clone(),
         })
@@ -68,6 +71,14 @@ impl NotificationSettings {
     /// Who gets an e-mail, at most 50; none until configured. Whoever may read the portal sees them.
     async fn emails(&self) -> Vec<String> {
         self.row.emails()
+    }
+
+    /// Those of `emails` that have not confirmed that they want the news: each gets one message with a link, and nothing
+    /// else before somebody presses the button of the page behind it, within 7 days. An address that is taken out and
+    /// added again has to confirm again; it gets another message where the one before is older than 24 hours. Empty where
+    /// the server sends to unconfirmed addresses (`--unconfirmed-emails`).
+    async fn unconfirmed_emails(&self) -> Vec<String> {
+        self.unconfirmed.clone()
     }
 
     /// Where messages are sent as calls signed by Standard Webhooks, at most 10; none until configured. The body is

@@ -1,5 +1,7 @@
 //! What changes who is told of news, and tries whether they arrive.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 
 use super::{NotificationDelivery, NotificationSettings};
@@ -7,10 +9,11 @@ use crate::classify::SyncErrorCategory;
 use crate::kernel::auth::{Manage, Scope};
 use crate::kernel::call::Call;
 use crate::kernel::clock::{Micros, SECOND};
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 use crate::kernel::scalars::Url;
 use crate::kernel::user_error::{UserError, UserErrorCode};
+use crate::notifications::confirmation::{Asker, Confirmations};
 use crate::notifications::content::Source;
 use crate::notifications::render::Occasion;
 use crate::notifications::settings::{cards_of, configure, differences};
@@ -28,7 +31,8 @@ pub struct ConfigureNotificationsInput {
     /// How often. Null: DAILY.
     pub frequency: MaybeUndefined<NotificationFrequency>,
     /// Who gets an e-mail: at most 50 addresses of at most 254 characters, each once. INVALID where the server sends no
-    /// e-mail, and for addresses that are not ASCII. Null: nobody.
+    /// e-mail, and for addresses that are not ASCII. One that is added has to confirm first (`unconfirmedEmails`): TOO_MANY
+    /// where more than 100 would be asked within 24 hours. Null: nobody.
     pub emails: MaybeUndefined<Vec<String>>,
     /// Where messages are sent as signed calls: at most 10 public https URLs of at most 500 characters, each once;
     /// ADDRESS_NOT_ALLOWED for others. Null: nowhere.
@@ -68,9 +72,9 @@ struct SendTestNotificationInput {
 /// The answer to `sendTestNotification`.
 #[derive(SimpleObject)]
 struct SendTestNotificationPayload {
-    /// The messages, one for each recipient; null when something was refused.
+    /// The messages, one for each recipient that has confirmed; null when none was sent.
     deliveries: Option<Vec<NotificationDelivery>>,
-    /// What was refused.
+    /// What was refused: the whole test, or the addresses that have not confirmed.
     user_errors: Vec<UserError>,
 }
 
@@ -89,7 +93,7 @@ impl NotificationMutations {
     ) -> Result<ConfigureNotificationsPayload> {
         let call = Call::of(ctx)?;
         let changed = match scope_of::<Manage>(call, input.hub_id.as_ref())? {
-            Some(scope) => change(call, &scope, &input)
+            Some(scope) => change(ctx, &scope, &input)
                 .await?
                 .map(|secret| (scope, secret)),
             None => Err(vec![UserError::unknown_portal()]),
@@ -109,7 +113,8 @@ impl NotificationMutations {
     }
 
     /// Sends a message that says so to all recipients, also while notifications are not enabled; once in 60 seconds,
-    /// CONFLICT before. Needs the scope sync-health:manage.
+    /// CONFLICT before. Addresses that have not confirmed get none, and are named by a user error CONFLICT. Needs the scope
+    /// sync-health:manage.
     async fn send_test_notification(
         &self,
         ctx: &Context<'_>,
@@ -121,9 +126,9 @@ impl NotificationMutations {
             None => Err(UserError::unknown_portal()),
         };
         Ok(match sent {
-            Ok(deliveries) => SendTestNotificationPayload {
+            Ok((deliveries, unconfirmed)) => SendTestNotificationPayload {
                 deliveries: Some(deliveries),
-                user_errors: Vec::new(),
+                user_errors: unconfirmed.into_iter().collect(),
             },
             Err(error) => SendTestNotificationPayload {
                 deliveries: None,
@@ -135,10 +140,12 @@ impl NotificationMutations {
 
 /// Changes the settings inside the portal's change, so that it is certain from which event on news are told.
 async fn change(
-    call: &Call,
+    ctx: &Context<'_>,
     scope: &Scope<Manage>,
     input: &ConfigureNotificationsInput,
 ) -> Result<Result<Option<String>, Vec<UserError>>> {
+    let call = Call::of(ctx)?;
+    let asker = asker(ctx, input).await?;
     let Some(change) = Change::begin(&call.env, scope).await? else {
         return Ok(Err(vec![UserError::unknown_portal()]));
     };
@@ -151,6 +158,12 @@ async fn change(
         Err(refused) => return Ok(Err(refused)),
     };
     let portal = portal.as_deref();
+    new.forget_removed();
+    if let Some(asker) = asker
+        && let Err(refused) = asker.ask((&change, portal), &old, &mut new).await?
+    {
+        return Ok(Err(vec![refused]));
+    }
     let zone = portal.map_or("UTC", |portal| portal.portal.time_zone.as_str());
     let begins = new.enabled && !old.enabled;
     if begins {
@@ -178,6 +191,20 @@ async fn change(
     Ok(Ok(secret))
 }
 
+/// What asks the addresses that are added, its key at hand: inside of the change there is no time to make one.
+async fn asker<'a>(
+    ctx: &Context<'a>,
+    input: &ConfigureNotificationsInput,
+) -> Result<Option<Asker<'a>>> {
+    if input.emails.is_undefined() || input.emails.is_null() {
+        return Ok(None);
+    }
+    let confirmations = ctx.data::<Arc<Confirmations>>();
+    let confirmations =
+        confirmations.map_err(|_| Error::Internal("a schema without confirmations".to_owned()))?;
+    confirmations.asker(&Call::of(ctx)?.env).await
+}
+
 fn is_rescheduled(old: &notification_settings::Model, new: &notification_settings::Model) -> bool {
     let plan = |row: &notification_settings::Model| {
         (row.enabled, row.frequency, row.minute_of_day, row.weekday)
@@ -185,23 +212,26 @@ fn is_rescheduled(old: &notification_settings::Model, new: &notification_setting
     plan(old) != plan(new)
 }
 
-async fn send_test(
-    call: &Call,
-    scope: &Scope<Manage>,
-) -> Result<Result<Vec<NotificationDelivery>, UserError>> {
+/// What was sent, and who is not sent anything yet.
+type Tested = (Vec<NotificationDelivery>, Option<UserError>);
+
+async fn send_test(call: &Call, scope: &Scope<Manage>) -> Result<Result<Tested, UserError>> {
     let env = &call.env;
     let Some(change) = Change::begin(env, scope).await? else {
         return Ok(Err(UserError::unknown_portal()));
     };
     let committed = env.db.moving();
     let settings = store::locked(change.transaction(), scope).await?;
-    let has_recipients = !settings.emails().is_empty() || !settings.webhook_urls().is_empty();
+    let emails = settings.confirmed(env);
+    let unconfirmed = unconfirmed(&settings.unconfirmed(env));
+    let has_recipients = !emails.is_empty() || !settings.webhook_urls().is_empty();
     let Some(portal) = portals::find_in(&committed, scope)
         .await?
         .filter(|_| has_recipients)
     else {
         let message = "There is no recipient: configure emails or webhookUrls first.";
-        return Ok(Err(UserError::new(UserErrorCode::Conflict, &[], message)));
+        let nobody = UserError::new(UserErrorCode::Conflict, &[], message);
+        return Ok(Err(unconfirmed.unwrap_or(nobody)));
     };
     let pause = limits::TEST_NOTIFICATION_SECONDS;
     let next = settings
@@ -223,6 +253,7 @@ async fn send_test(
         scope: &reading,
         portal: &portal,
         settings: &settings,
+        emails,
         now: change.now,
     };
     let content = source.present().await?;
@@ -236,5 +267,20 @@ async fn send_test(
     change.commit().await?;
     call.snapshot.renew().await;
     let sent = store::of_message(&call.snapshot, scope, (message.id, None)).await?;
-    Ok(Ok(sent.into_iter().map(NotificationDelivery).collect()))
+    let sent = sent.into_iter().map(NotificationDelivery).collect();
+    Ok(Ok((sent, unconfirmed)))
+}
+
+/// Tells which addresses get nothing yet.
+fn unconfirmed(emails: &[String]) -> Option<UserError> {
+    if emails.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "Not sent to {}: who gets an e-mail has to confirm first, by the link of the message that came when the address was added. Was it lost, take the address out of emails and add it again, {} {} later.",
+        emails.join(", "),
+        limits::CONFIRMATION_MAIL_HOURS.value,
+        limits::CONFIRMATION_MAIL_HOURS.unit,
+    );
+    Some(UserError::new(UserErrorCode::Conflict, &[], message))
 }

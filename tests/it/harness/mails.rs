@@ -132,9 +132,12 @@ pub async fn start(backend: Backend, configure: impl FnOnce(&mut Config)) -> (Se
     (server, mails)
 }
 
-/// Runs a test on both databases with a mail server.
+/// Runs a test on both databases with a mail server; with `configure = …` on servers that are configured otherwise.
 macro_rules! mailed {
     ($(#[$meta:meta])* async fn $name:ident($server:ident, $mails:ident) $body:block) => {
+        $crate::harness::mails::mailed! { configure = |_| {}; $(#[$meta])* async fn $name($server, $mails) $body }
+    };
+    (configure = $configure:expr; $(#[$meta:meta])* async fn $name:ident($server:ident, $mails:ident) $body:block) => {
         $(#[$meta])*
         async fn $name($server: &$crate::harness::Server, $mails: &$crate::harness::mails::Mails) $body
 
@@ -142,7 +145,7 @@ macro_rules! mailed {
             use $crate::harness::{Backend, mails};
 
             async fn run(backend: Backend) {
-                let (server, mails) = mails::start(backend, |_| {}).await;
+                let (server, mails) = mails::start(backend, $configure).await;
                 super::$name(&server, &mails).await;
                 server.finish().await;
             }

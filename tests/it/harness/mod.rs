@@ -108,6 +108,8 @@ impl Server {
         config.clock = Clock::Manual(clock.clone());
         config.panics = logs::panics();
         config.database_connections = 4;
+        // Asking has tests of its own.
+        config.confirms_emails = false;
         let mut pooler = None;
         if let Some(mode) = Pooler::wanted().filter(|_| backend == Backend::Postgres) {
             let before = Pooler::before(&config.database_url, mode).await;
