@@ -127,8 +127,10 @@ fn of_database(error: &DbErr) -> Answer {
         }
     };
     let reference = uuid::Uuid::now_v7();
+    let is_closed = failure::is_closed(error);
     let error = error.to_string();
     match failure {
+        _ if is_closed => tracing::warn!(%reference, error, "a request met the end of the server"),
         // Others were faster: nothing is broken.
         Failure::Locked | Failure::Conflict => {
             tracing::warn!(%reference, error, ?failure, "a request did not get its turn");

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use rustix::time::ClockId;
 use sync_health::classify::{Failure, SyncDirection, System, classify};
 
 /// What a text consists of, again and again; `\u{0}` divides what stands before from what is repeated.
@@ -86,9 +87,9 @@ fn text(shape: &str, bytes: usize) -> String {
 
 /// For how long this thread has used a processor, whatever else the machine does.
 fn processor_time() -> Duration {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").expect("a status");
-    let nanoseconds = told.split_whitespace().next().expect("a time");
-    Duration::from_nanos(nanoseconds.parse().expect("a number"))
+    let time = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+    let time = Duration::try_from(time);
+    time.expect("a time")
 }
 
 /// The least of a few tries: what disturbs one only adds to it.

@@ -253,7 +253,7 @@ pub async fn many_pages(server: &Server) {
     }
 }
 
-pub const MANY_PAGES: i64 = 600;
+pub const MANY_PAGES: i64 = 400;
 
 /// A download that has begun and is not read on, by a client whose socket holds little.
 pub struct Unread(TcpStream);

@@ -72,6 +72,14 @@ pub fn of(error: &DbErr) -> Failure {
     }
 }
 
+/// Whether this server has closed its connections, because it stops.
+pub fn is_closed(error: &DbErr) -> bool {
+    matches!(
+        error,
+        DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)
+    )
+}
+
 /// Whether PostgreSQL ended a statement: it took too long, or somebody asked for that.
 pub(super) fn is_cancelled(error: &DbErr) -> bool {
     let (DbErr::Query(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) =
