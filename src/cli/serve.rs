@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use sync_health::kernel::auth::{KeySource, VerifierConfig};
 use sync_health::kernel::config::{
     Config, ConnectionConfig, LiveConfig, Rate, RetentionConfig, Synchronous,
@@ -43,10 +44,10 @@ pub struct Serve {
     public_url: Option<String>,
     /// Connections of this server, whatever is spoken on them; as many as it may open files for at most. 25000 when left
     /// out.
-    #[arg(long, env = "SYNC_HEALTH_CONNECTIONS")]
+    #[arg(long, env = "SYNC_HEALTH_CONNECTIONS", value_parser = positive())]
     connections: Option<usize>,
     /// Connections from one address. Behind a proxy, whose address all have, as many as --connections.
-    #[arg(long, env = "SYNC_HEALTH_PEER_CONNECTIONS", default_value_t = limits::PEER_CONNECTIONS.value)]
+    #[arg(long, env = "SYNC_HEALTH_PEER_CONNECTIONS", default_value_t = limits::PEER_CONNECTIONS.value, value_parser = positive())]
     peer_connections: usize,
     /// WebSockets and event streams of this server.
     #[arg(long, env = "SYNC_HEALTH_LIVE_CONNECTIONS", default_value_t = limits::LIVE_CONNECTIONS.value)]
@@ -257,6 +258,11 @@ impl Serve {
             ..Config::new(self.database.database_url, auth)
         })
     }
+}
+
+/// One at least: with none, nobody would be answered.
+fn positive() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 fn parse_public_url(text: &str) -> Result<String, String> {

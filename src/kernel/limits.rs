@@ -205,7 +205,7 @@ limits! {
     STALL_SECONDS = "stallSeconds", 60, "seconds";
     /// Bytes that give a second back.
     SLOWEST_BYTES_PER_SECOND = "slowestBytesPerSecond", 1_024, "bytes a second";
-    /// Milliseconds for which an operation may keep the database busy before it pays for the rest.
+    /// Milliseconds for which an operation may make the database read before it pays for the rest.
     DATABASE_MILLISECONDS = "databaseMilliseconds", 50, "milliseconds";
     /// Points for each millisecond beyond; exports and subscriptions pay for each one, by being slowed.
     POINTS_PER_MILLISECOND = "pointsPerMillisecond", 10, "points a millisecond";

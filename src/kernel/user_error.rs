@@ -108,7 +108,7 @@ impl UserError {
         let limit = limits::PORTAL_ERRORS.name;
         let message = format!(
             "This would open a new error, and the portal keeps {most} already, the most that it may ({limit}). \
-             Report it again when resolved errors have been swept, or let the server keep more (--portal-errors)."
+             Resolve what does not fail any more and report it again: resolved errors are swept after a while (--keep-resolved-days); or ask whoever runs the server for more (--portal-errors)."
         );
         Self::new(UserErrorCode::PortalFull, &[], message)
     }

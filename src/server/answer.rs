@@ -58,6 +58,26 @@ impl Refusal {
         }
     }
 
+    /// A body whose rest was waited for too long.
+    pub(super) fn stalled(advice: &str) -> Self {
+        let (stall, rate) = (limits::STALL_SECONDS, limits::SLOWEST_BYTES_PER_SECOND);
+        let message = format!(
+            "The rest of the body did not come in time: it may keep the server waiting for {} {} ({}), and for one more with each {} bytes ({}). {advice}",
+            stall.value, stall.unit, stall.name, rate.value, rate.name
+        );
+        let answer = Answer {
+            code: "TIMEOUT",
+            status: StatusCode::REQUEST_TIMEOUT,
+            message,
+            is_conflict: false,
+        };
+        Self {
+            status: Some(answer.status),
+            ..Self::of(answer)
+        }
+        .by(stall)
+    }
+
     /// A document that GraphQL refuses, or values that do not fit it.
     pub(super) fn document(code: &'static str, message: String) -> Self {
         Self::of(Answer {

@@ -99,12 +99,14 @@ async fn take(
 }
 
 /// Why no more of a body came.
-fn cut_off(error: &axum::Error) -> Error {
-    let why = match is_too_slow(error) {
-        true => "The rest of the body did not come in time (stallSeconds)",
-        false => "The body ended too early",
-    };
-    Error::BadUserInput(format!(
-        "{why}; what came before is kept. Send all of it again: nothing is counted twice."
-    ))
+fn cut_off(error: &axum::Error) -> Refusal {
+    const ADVICE: &str =
+        "What came before is kept. Send all of it again: nothing is counted twice.";
+    match is_too_slow(error) {
+        true => Refusal::stalled(ADVICE),
+        false => {
+            let message = format!("The body ended too early. {ADVICE}");
+            Refusal::from(Error::BadUserInput(message))
+        }
+    }
 }

@@ -68,7 +68,7 @@ impl Occupancy {
             place => count(place),
         };
         if count >= most {
-            return Err(full(limit, most));
+            return Err(full(place.holder(), limit, most));
         }
         *taken.entry(place.clone()).or_default() += 1;
         self.metrics.seated(place.kind(), 1);
@@ -96,6 +96,15 @@ impl Occupancy {
 }
 
 impl Place {
+    /// Whose limit it is.
+    fn holder(&self) -> &'static str {
+        match self {
+            Self::Socket | Self::Stream | Self::Export | Self::Upload => "server",
+            Self::Portal(_) | Self::PortalExport(_) => "portal",
+            Self::Subject(_) | Self::SubjectExport(_) | Self::SubjectUpload(_) => "token's subject",
+        }
+    }
+
     fn kind(&self) -> &'static str {
         match self {
             Self::Socket => "websocket",
@@ -124,9 +133,9 @@ impl Drop for Seat {
     }
 }
 
-fn full(limit: Limit, most: usize) -> Refusal {
+fn full(holder: &str, limit: Limit, most: usize) -> Refusal {
     let message = format!(
-        "This server holds {most} {} ({}). End some, or come back later.",
+        "This {holder} has {most} {} ({}). End some, or come back in a minute.",
         limit.unit, limit.name
     );
     Refusal::from(Error::RateLimited(message)).by(limit)

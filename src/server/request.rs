@@ -128,7 +128,7 @@ async fn from_body(headers: &HeaderMap, body: Body) -> Result<GraphQlRequest, Re
     };
     let bytes = to_bytes(body, limit.value).await;
     let bytes = bytes.map_err(|error| match is_too_slow(&error) {
-        true => too_slow(),
+        true => Refusal::stalled("Send all of it again."),
         false => too_large(),
     })?;
     let malformed = |message| Refusal::status(StatusCode::BAD_REQUEST, message);
@@ -140,15 +140,6 @@ async fn from_body(headers: &HeaderMap, body: Body) -> Result<GraphQlRequest, Re
     serde_json::from_slice(&bytes).map_err(|_| {
         malformed("Send a JSON object with the keys query, variables and operationName.")
     })
-}
-
-fn too_slow() -> Refusal {
-    let limit = limits::STALL_SECONDS;
-    let message = format!(
-        "The rest of the body did not come within {} {} ({}). Send all of it again.",
-        limit.value, limit.unit, limit.name
-    );
-    Refusal::status(StatusCode::REQUEST_TIMEOUT, &message).by(limit)
 }
 
 /// `application/json`, with no other character set than UTF-8 (RFC 8259, section 8.1).

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use async_graphql::{Object, SimpleObject};
 
-use crate::kernel::config::{Config, LiveConfig, Rate};
+use crate::kernel::config::{Config, ConnectionConfig, LiveConfig, Rate};
 use crate::kernel::limits;
 use crate::kernel::scalars::count;
 
@@ -12,6 +12,7 @@ use crate::kernel::scalars::count;
 pub(super) struct Service {
     points: Rate,
     report_points: Rate,
+    connections: ConnectionConfig,
     live: LiveConfig,
     portal_errors: usize,
 }
@@ -21,6 +22,7 @@ impl Service {
         Self {
             points: config.points,
             report_points: config.report_points,
+            connections: config.connections,
             live: config.live,
             portal_errors: config.portal_errors,
         }
@@ -28,7 +30,7 @@ impl Service {
 
     /// Where the configuration sets a limit, its value; else the limit's own.
     fn value(&self, limit: &limits::Limit) -> i32 {
-        let (reports, live) = (self.report_points, self.live);
+        let (reports, live, connections) = (self.report_points, self.live, self.connections);
         let size = |number: NonZeroU32| number.get() as usize;
         let configured = [
             (limits::BUCKET_POINTS, size(self.points.bucket)),
@@ -36,6 +38,8 @@ impl Service {
             (limits::REPORT_BUCKET_POINTS, size(reports.bucket)),
             (limits::RESTORED_REPORT_POINTS, size(reports.per_second)),
             (limits::PORTAL_ERRORS, self.portal_errors),
+            (limits::CONNECTIONS, connections.most),
+            (limits::PEER_CONNECTIONS, connections.of_peer),
             (limits::LIVE_CONNECTIONS, live.connections),
             (limits::PORTAL_SUBSCRIPTIONS, live.portal_subscriptions),
             (limits::PING_SECONDS, live.ping.as_secs() as usize),

@@ -127,6 +127,7 @@ both! {
         };
         let (once, often) = (page(10, "message"), page(10, &aliases("message", 20)));
         assert_eq!(cost(&often).await - cost(&once).await, 200);
+        assert_eq!(cost(&page(10, "message t: __typename")).await - cost(&once).await, 10);
         for search in [json!({ "search": "x" }), json!({ "search": null })] {
             let by_variable = "query ($filter: SyncErrorFilter) { portal { syncErrors(first: 10, filter: $filter) { nodes { message } } } }";
             let answer = server.ask(&reader(), by_variable, json!({ "filter": search })).await;

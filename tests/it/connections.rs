@@ -144,7 +144,7 @@ both! {
             known.push(connect_from(server, "127.0.0.3").await);
         }
         let refused = rest(&mut connect_from(server, "127.0.0.3").await).await;
-        assert!(refused.is_empty() || refused.contains("\"UNAVAILABLE\""), "{refused}");
+        assert!(refused.is_empty() || (refused.contains("\"UNAVAILABLE\"") && refused.contains("Your address has 30 connections (peerConnections)")), "{refused}");
         let mut other = connect_from(server, "127.0.0.4").await;
         assert_eq!(ask(&mut other, &request(ASK, &reader())).await.as_deref(), Some("200"));
         assert_eq!(refused_by(server, "peerConnections").await, 1.0);
@@ -170,10 +170,11 @@ both! {
             assert_eq!(ask(&mut stream, &request(ASK, &reader())).await.as_deref(), Some("200"));
             open.push(stream);
         }
-        server.read(ASK, json!({})).await;
+        let limits = server.read("{ service { limits { name value } } }", json!({})).await;
+        assert!(limits["service"]["limits"].as_array().is_some_and(|all| all.contains(&json!({ "name": "connections", "value": 10 }))), "{limits}");
         for _ in 0..20 {
             let refused = rest(&mut connect(server).await).await;
-            assert!(refused.is_empty() || (refused.starts_with("HTTP/1.1 503") && refused.ends_with("\"UNAVAILABLE\"}}]}")), "{refused}");
+            assert!(refused.is_empty() || (refused.starts_with("HTTP/1.1 503") && refused.contains("This server has 10 connections (connections)")), "{refused}");
         }
         assert_eq!(refused_by(server, "connections").await, 20.0);
         assert_eq!(ask(&mut open[0], &request(ASK, &reader())).await.as_deref(), Some("200"));
@@ -200,12 +201,12 @@ both! {
         let mut body = connect(server).await;
         body.write_all((head("POST /graphql", &reader(), 100) + "{\"query\":").as_bytes()).await.expect("a part of a body");
         let told = rest(&mut body).await;
-        assert!(told.starts_with("HTTP/1.1 408") && told.contains("stallSeconds"), "{told}");
+        assert!(told.starts_with("HTTP/1.1 408") && told.contains("stallSeconds") && told.contains("\"TIMEOUT\""), "{told}");
         let lines: String = (0..1_000).map(|number| failure(&number.to_string(), 0, json!({})).to_string() + "\n").collect();
         let mut upload = connect(server).await;
         upload.write_all((head("POST /v1/sync-failures", &engine(), 9_000_000) + &lines).as_bytes()).await.expect("a part of an upload");
         let told = rest(&mut upload).await;
-        assert!(told.starts_with("HTTP/1.1 400") && told.contains("what came before is kept"), "{told}");
+        assert!(told.starts_with("HTTP/1.1 408") && told.contains("What came before is kept") && told.contains("\"TIMEOUT\""), "{told}");
         let kept = server.read("{ portal { syncErrors { nodes { affectedRecordCount } } } }", json!({})).await;
         assert_eq!(kept["portal"]["syncErrors"]["nodes"][0]["affectedRecordCount"], 1_000);
         assert_eq!(ask(&mut known, &request(ASK, &reader())).await.as_deref(), Some("200"));
@@ -232,6 +233,45 @@ both! {
         }).await;
         assert!(rest(&mut open[0]).await.len() < 5_500_000);
     }
+}
+
+/// A server that stops answers what it was asked, also where that is the first request of its connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_when_it_stops() {
+    let server = Server::start_with(Backend::Sqlite, |config| {
+        config.shutdown_timeout = Duration::from_secs(60);
+    })
+    .await;
+    let body = json!({ "query": ASK }).to_string();
+    let mut open = Vec::new();
+    for _ in 0..12 {
+        let mut stream = connect(&server).await;
+        let begun = head("POST /graphql", &reader(), body.len()) + &body[..5];
+        stream
+            .write_all(begun.as_bytes())
+            .await
+            .expect("a part of a request");
+        open.push(stream);
+    }
+    eventually("requests", async || {
+        let known = metric(&server, "sync_health_live{kind=\"connection\"}").await;
+        (known >= Some(13.0)).then_some(())
+    })
+    .await;
+    let stopping = tokio::spawn(server.stop());
+    let mut refused = false;
+    while !refused {
+        // It takes no more connections as soon as it stops.
+        let address = open[0].peer_addr().expect("an address");
+        refused = TcpStream::connect(address).await.is_err();
+    }
+    for mut stream in open {
+        let written = stream.write_all(&body.as_bytes()[5..]).await;
+        written.expect("the rest of a request");
+        let answer = rest(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+    }
+    stopping.await.expect("the end");
 }
 
 /// A server that stops does not wait for who says nothing.

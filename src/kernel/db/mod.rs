@@ -103,8 +103,10 @@ impl Db {
         requester.map_or(Duration::ZERO, Requester::taken)
     }
 
+    /// Reads are the requester's to pay. Writes are not: they wait for others', and are as many as the request tells.
     fn statements_of(&self, connections: &Connections) -> Statements {
-        connections.statements(self.requester.as_ref())
+        let requester = self.requester.as_ref();
+        connections.statements(requester.filter(|_| !connections.session.is_writer))
     }
 
     /// Waits until all that was read is on the disk: before anybody is told that something is kept already.

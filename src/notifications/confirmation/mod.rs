@@ -212,7 +212,8 @@ async fn look(env: &Env, question: &Question) -> Result<Standing> {
         return Ok(Standing::Expired);
     }
     let scope = Scope::<Report>::of_server(question.hub_id);
-    let settings = store::settings(&env.db.moving(), &scope).await?;
+    let snapshot = env.db.moving().of_portal(question.hub_id);
+    let settings = store::settings(&snapshot, &scope).await?;
     Ok(settings.standing(question))
 }
 
@@ -235,7 +236,8 @@ async fn confirm(env: &Env, question: &Question) -> Result<Standing> {
 
 async fn page(env: &Env, question: &Question, standing: Standing) -> Result<Page> {
     let scope = Scope::<Report>::of_server(question.hub_id);
-    let portal = portals::find_in(&env.db.moving(), &scope).await?;
+    let snapshot = env.db.moving().of_portal(question.hub_id);
+    let portal = portals::find_in(&snapshot, &scope).await?;
     let about = About::of(question.hub_id, portal.as_deref());
     Ok(Page {
         standing,

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -63,7 +64,22 @@ struct Refusals {
 }
 
 /// What whoever is refused reads, as far as it is still read.
-const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 135\r\nretry-after: 5\r\nconnection: close\r\n\r\n{\"errors\":[{\"message\":\"This server holds as many connections as it may. Come back in 5 seconds.\",\"extensions\":{\"code\":\"UNAVAILABLE\"}}]}";
+fn refusal(limit: Limit, most: usize) -> String {
+    let holder = match limit.name == limits::PEER_CONNECTIONS.name {
+        true => "Your address",
+        false => "This server",
+    };
+    let message = format!(
+        "{holder} has {most} {} ({}). Come back in 5 seconds.",
+        limit.unit, limit.name
+    );
+    let error = json!({ "message": message, "extensions": { "code": "UNAVAILABLE" } });
+    let body = json!({ "errors": [error] }).to_string();
+    let length = body.len();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nretry-after: 5\r\nconnection: close\r\n\r\n{body}"
+    )
+}
 
 impl Admissions {
     pub(in crate::server) fn new(config: ConnectionConfig, metrics: Arc<Metrics>) -> Self {
@@ -87,14 +103,15 @@ impl Admissions {
     ) -> Option<(TcpStream, Arc<Admission>)> {
         let peer = network(address);
         let mut open = self.open();
-        if let Some(limit) = open.passed(&self.config, peer) {
+        if let Some((limit, most)) = open.passed(&self.config, peer) {
             open.refusals.refused(limit);
             drop(open);
             self.metrics.refused_by(limit.name);
             // Nobody waits for the client to read it.
+            let told = refusal(limit, most);
             let _ = stream
                 .into_std()
-                .and_then(|mut stream| stream.write(REFUSAL));
+                .and_then(|mut stream| stream.write(told.as_bytes()));
             return None;
         }
         let over = CancellationToken::new();
@@ -120,12 +137,12 @@ impl Admissions {
 }
 
 impl Open {
-    /// The limit that one more of this peer would pass.
-    fn passed(&self, config: &ConnectionConfig, peer: IpAddr) -> Option<Limit> {
+    /// The limit that one more of this peer would pass, and its value.
+    fn passed(&self, config: &ConnectionConfig, peer: IpAddr) -> Option<(Limit, usize)> {
         let of_peer = self.peers.get(&peer).map_or(0, |peer| peer.count);
         match () {
-            () if self.count >= config.most => Some(limits::CONNECTIONS),
-            () if of_peer >= config.of_peer => Some(limits::PEER_CONNECTIONS),
+            () if self.count >= config.most => Some((limits::CONNECTIONS, config.most)),
+            () if of_peer >= config.of_peer => Some((limits::PEER_CONNECTIONS, config.of_peer)),
             () => None,
         }
     }
@@ -182,7 +199,7 @@ impl Refusals {
             tracing::warn!(
                 limit = limit.name,
                 connections = self.count,
-                "connections were refused"
+                "connections were refused (--connections, --peer-connections); this is told once a minute"
             );
             *self = Self {
                 count: 0,

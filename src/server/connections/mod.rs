@@ -99,9 +99,11 @@ async fn serve(
                 return;
             }
             () = admission.is_over() => return,
-            // hyper would wait for the first request of a silent connection.
-            () = stopping.cancelled(), if !admission.has_asked() => return,
             () = stopping.cancelled(), if !is_stopping => {
+                // hyper would wait for the first request of a silent connection.
+                if !admission.has_asked() {
+                    return;
+                }
                 is_stopping = true;
                 connection.as_mut().graceful_shutdown();
             }

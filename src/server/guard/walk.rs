@@ -255,6 +255,7 @@ impl<'a> Walk<'a> {
         let inside = self.selection_set(&field.selection_set.node, answered)?;
         let is_object = shape.is_some_and(|shape| shape.is_composite && answered != "PageInfo");
         let own_cost = match shape {
+            None if name == "__typename" => u64::from(field.alias.is_some()),
             // Of introspection; a field that does not exist is refused later on.
             None if field.alias.is_some() || INTROSPECTION.contains(&name) => INTROSPECTION_COST,
             // A value once more, which may be long.

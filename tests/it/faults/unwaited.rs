@@ -1,14 +1,14 @@
 //! The database works for nobody who has gone, it is paid for what it does, and one subject does not use up all
 //! connections, however many portals it asks for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::reports::{others, report};
+use super::reports::{others, pause, report};
 use super::slow::{Scene, beside, slow_to_read};
 use crate::harness::metrics::value;
-use crate::harness::{Backend, eventually, reader, token_of};
+use crate::harness::{Backend, engine, eventually, reader, token_of};
 
 const READ: &str =
     "query ($hubId: ID) { portal(hubId: $hubId) { syncErrors { nodes { title } } } }";
@@ -117,6 +117,59 @@ async fn work_is_paid_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_is_paid_on_postgres() {
     work_is_paid(Backend::Postgres).await;
+}
+
+/// Fields that wait for each other are not paid several times; nor is a turn that somebody else has.
+async fn waiting_is_not_paid(backend: Backend) {
+    let scene = Scene::new(backend).await;
+    slow_to_read(&scene.outsider, "1001", 100).await;
+    let field = |n| format!("p{n}: syncErrors(first: {}) {{ nodes {{ title }} }}", n + 1);
+    let fields: Vec<String> = (0..20).map(field).collect();
+    let query = format!("{{ portal {{ {} }} }}", fields.join(" "));
+    let since = Instant::now();
+    let reply = scene
+        .server
+        .ask(&reader(), &query, json!({}))
+        .await
+        .expect("an answer");
+    let most = since.elapsed().as_millis() as u64 * 10;
+    let cost = &reply.body["extensions"]["cost"];
+    let points = |key: &str| cost[key].as_u64().expect("points");
+    let more = points("actualQueryCost") - points("requestedQueryCost");
+    assert!(more > 1_000 && more <= most, "{more} of {most}: {cost}");
+    scene.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_is_not_paid_on_sqlite() {
+    waiting_is_not_paid(Backend::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_is_not_paid_on_postgres() {
+    waiting_is_not_paid(Backend::Postgres).await;
+}
+
+/// A report that waits for a lock of somebody else costs what it costs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_is_not_paid() {
+    let scene = Scene::new(Backend::Postgres).await;
+    scene.outsider.hold_portal(1001).await;
+    let token = engine();
+    let body = report("waits");
+    let reported = scene.server.send(&token, &body);
+    let freed = async {
+        scene.outsider.waited_for().await;
+        pause(1_000).await;
+        scene.outsider.let_go().await;
+    };
+    let (told, ()) = tokio::join!(reported, freed);
+    let cost = told.expect("an answer").body["extensions"]["cost"].take();
+    assert_eq!(
+        cost["actualQueryCost"], cost["requestedQueryCost"],
+        "{cost}"
+    );
+    scene.server.stop().await;
 }
 
 /// A subject with many portals, all of them slow, asks again and again; another one's portal is served as ever.
