@@ -48,6 +48,8 @@ impl Server {
             ])
             .args(more)
             .env("SYNC_HEALTH_LOG", "warn")
+            // All subscribers come from one address.
+            .env("SYNC_HEALTH_PEER_CONNECTIONS", "25000")
             .spawn()
             .expect("a program that runs");
         sync_health::kernel::tls::choose_provider();

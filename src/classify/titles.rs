@@ -1,6 +1,5 @@
 //! The words of cards and types, in every language, from data files that need no programmer.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -78,8 +77,8 @@ fn card(category: SyncErrorCategory) -> Option<&'static Card> {
     TITLES.as_ref()?.categories.get(&category)
 }
 
-/// The type in words, followed by object and fields where they are known: "Value too long (Contact: Title)". One line, and
-/// not too long a one.
+/// The type in words, followed by object and fields where they are known: "Value too long (Contact: Title)". One line, as
+/// long as a title may be.
 pub fn error_title(
     error_type: SyncErrorType,
     language: Language,
@@ -100,8 +99,5 @@ pub fn error_title(
         (None, "") => words,
         (None, fields) => format!("{words} ({fields})"),
     };
-    match shortened(&one_line(&title), limits::TITLE_CHARACTERS.value) {
-        Cow::Borrowed(whole) if whole.len() == title.len() => title,
-        changed => changed.into_owned(),
-    }
+    shortened(&one_line(&title), limits::TITLE_CHARACTERS.value).into_owned()
 }

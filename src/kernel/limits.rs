@@ -70,9 +70,9 @@ limits! {
     /// The body of `POST /v1/sync-failures`.
     NDJSON_BODY_BYTES = "ndjsonBodyBytes", 256 * 1024 * 1024, "bytes";
     /// Such bodies that a server takes at once.
-    UPLOADS = "uploads", 64, "uploads";
+    UPLOADS = "uploads", 256, "uploads";
     /// Such bodies of one subject that a server takes at once.
-    SUBJECT_UPLOADS = "subjectUploads", 16, "uploads";
+    SUBJECT_UPLOADS = "subjectUploads", 64, "uploads";
     /// One line of that body.
     NDJSON_LINE_BYTES = "ndjsonLineBytes", 512 * 1024, "bytes";
     /// Refused lines that an answer to `POST /v1/sync-failures` describes; the count covers all.

@@ -81,7 +81,8 @@ pub struct Metrics {
     resync_items: Family<Outcome, Counter>,
     webhook_calls: Family<Outcome, Counter>,
     notification_attempts: Family<Sent, Counter>,
-    connections: Family<PoolState, Gauge>,
+    database_connections: Family<PoolState, Gauge>,
+    connections: Gauge,
     live: Family<Live, Gauge>,
     exports: Family<Outcome, Counter>,
     process: Process,
@@ -115,7 +116,8 @@ impl Default for Metrics {
             resync_items: Family::default(),
             webhook_calls: Family::default(),
             notification_attempts: Family::default(),
-            connections: Family::default(),
+            database_connections: Family::default(),
+            connections: Gauge::default(),
             live: Family::default(),
             exports: Family::default(),
             process: Process::default(),
@@ -195,11 +197,16 @@ impl Metrics {
         registry.register(
             "database_connections",
             "Connections by pool and state",
+            self.database_connections.clone(),
+        );
+        registry.register(
+            "connections",
+            "Connections of clients that are open now",
             self.connections.clone(),
         );
         registry.register(
             "live",
-            "What is open now, by kind: connection, websocket, sse, subscription, upload, export",
+            "What is open now, by kind: websocket, sse, subscription, upload, export",
             self.live.clone(),
         );
         registry.register(
@@ -234,7 +241,12 @@ impl Metrics {
         self.cost.observe(cost as f64);
     }
 
-    /// So many more of this kind are there: connection, websocket, sse, subscription, upload, export.
+    /// So many more connections of clients are there.
+    pub fn connected(&self, more: i64) {
+        self.connections.inc_by(more);
+    }
+
+    /// So many more of this kind are there: websocket, sse, subscription, upload, export.
     pub fn seated(&self, kind: &'static str, more: i64) {
         self.live.get_or_create(&Live { kind }).inc_by(more);
     }
@@ -298,7 +310,9 @@ impl Metrics {
     pub fn text(&self, pools: [Pool; 2]) -> Result<String> {
         for Pool { pool, open, idle } in pools {
             for (state, count) in [("idle", idle), ("used", open.saturating_sub(idle))] {
-                let gauge = self.connections.get_or_create(&PoolState { pool, state });
+                let gauge = self
+                    .database_connections
+                    .get_or_create(&PoolState { pool, state });
                 gauge.set(i64::from(count));
             }
         }

@@ -20,7 +20,7 @@ use super::occupancy::{Place, Seat};
 use super::operation::{self, Checked, Prepared};
 use super::request_log::Notes;
 use super::subscription::{self, Key, Rooted, Subscription};
-use super::throttle::{Spender, points_for};
+use super::throttle::Spender;
 use crate::kernel::auth::Viewer;
 use crate::kernel::error::Error;
 use crate::kernel::progress::{Position, Progress};
@@ -305,8 +305,8 @@ impl Told {
                 return Ok(());
             }
             // Who catches up pays for what is read again, by waiting.
-            let points = points_for(running.env.db.taken());
-            app.throttle.bulk.wait(&self.spender, points).await;
+            let taken = running.env.db.taken();
+            app.throttle.bulk.slow(&self.spender, taken).await;
         }
     }
 }

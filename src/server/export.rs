@@ -21,7 +21,7 @@ use super::body::streamed;
 use super::occupancy::{Place, Seat};
 use super::parameters::Parameters;
 use super::request_log::Notes;
-use super::throttle::{Spender, points_for};
+use super::throttle::Spender;
 use crate::kernel::env::Env;
 use crate::kernel::error::Error;
 use crate::kernel::streams::unfold;
@@ -46,8 +46,8 @@ struct Work {
 impl Work {
     /// Pays for it by waiting.
     async fn is_paid(&self) {
-        let points = points_for(self.env.db.taken());
-        self.app.throttle.bulk.wait(&self.spender, points).await;
+        let taken = self.env.db.taken();
+        self.app.throttle.bulk.slow(&self.spender, taken).await;
     }
 }
 

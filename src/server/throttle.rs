@@ -137,6 +137,11 @@ impl Buckets {
         }
     }
 
+    /// Pays for work of the database by waiting.
+    pub(super) async fn slow(&self, spender: &Spender, time: Duration) {
+        self.wait(spender, points_for(time)).await;
+    }
+
     /// Takes points from a bucket and waits until they are there.
     pub(super) async fn wait(&self, spender: &Spender, mut points: u64) {
         while points > 0 {

@@ -178,7 +178,7 @@ both! {
         }
         assert_eq!(refused_by(server, "connections").await, 20.0);
         assert_eq!(ask(&mut open[0], &request(ASK, &reader())).await.as_deref(), Some("200"));
-        assert_eq!(metric(server, "sync_health_live{kind=\"connection\"}").await, Some(10.0));
+        assert_eq!(metric(server, "sync_health_connections ").await, Some(10.0));
     }
 }
 
@@ -254,7 +254,7 @@ async fn requests_when_it_stops() {
         open.push(stream);
     }
     eventually("requests", async || {
-        let known = metric(&server, "sync_health_live{kind=\"connection\"}").await;
+        let known = metric(&server, "sync_health_connections ").await;
         (known >= Some(13.0)).then_some(())
     })
     .await;

@@ -45,10 +45,10 @@ both! {
     async fn uploads(server) {
         let one = token_of("one", &["1001", "1002"], "sync-health:report");
         let mut open = Vec::new();
-        for _ in 0..16 {
+        for _ in 0..64 {
             open.push(left(server, &upload(&one)).await);
         }
-        seated(server, "subject_upload", 16.0).await;
+        seated(server, "subject_upload", 64.0).await;
         let refused = server.http.post(format!("{}/v1/sync-failures?hubId=1002", server.url)).bearer_auth(&one).body("{}").send().await;
         let refused = refused.expect("an answer");
         assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].is_empty()), (429, false));

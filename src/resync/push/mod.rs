@@ -36,8 +36,8 @@ use crate::resync::tables::resync_pushes;
 use crate::sync_errors::api::Links;
 
 /// Calls that are under way at once, one of a portal: so many that slow addresses do not hold up others.
-const CALLS_AT_ONCE: usize = 256;
-/// Those of them to addresses whose last call failed.
+const CALLS_AT_ONCE: usize = 128;
+/// As many again to addresses whose last call failed, so that those hold up none that answer.
 const REPEATED_AT_ONCE: usize = 128;
 /// For how long items are leased to an address; longer than a call takes.
 const LEASE: Micros = 300 * SECOND;
@@ -53,7 +53,7 @@ const LAST_PAUSE: Micros = 3_600 * SECOND;
 /// Pushes the items of all portals with an address, for ever.
 pub async fn push(env: &Env) {
     const PAUSE: Duration = Duration::from_secs(1);
-    let calls = Arc::new(Semaphore::new(CALLS_AT_ONCE));
+    let first = Arc::new(Semaphore::new(CALLS_AT_ONCE));
     let repeated = Arc::new(Semaphore::new(REPEATED_AT_ONCE));
     let under_way: Arc<Mutex<HashSet<i64>>> = Arc::default();
     let mut ring = env.wake.listen(ANY_PORTAL);
@@ -65,21 +65,14 @@ pub async fn push(env: &Env) {
             Vec::new()
         });
         for Due { hub_id, has_failed } in due {
-            let is_under_way = || under_way.lock().is_ok_and(|set| set.contains(&hub_id));
-            let place = |of: &Arc<Semaphore>| of.clone().try_acquire_owned().ok();
             // Whoever finds no place is due at the next look too.
-            let again = match has_failed {
-                true => place(&repeated),
-                false => None,
-            };
-            if is_under_way() || has_failed != again.is_some() {
+            let of = if has_failed { &repeated } else { &first };
+            let Ok(place) = of.clone().try_acquire_owned() else {
                 continue;
-            }
-            let Some(call) = place(&calls) else {
-                break;
             };
-            if let Ok(mut set) = under_way.lock() {
-                set.insert(hub_id);
+            let is_new = under_way.lock().is_ok_and(|mut set| set.insert(hub_id));
+            if !is_new {
+                continue;
             }
             let (env, under_way) = (env.clone(), under_way.clone());
             tokio::spawn(async move {
@@ -90,7 +83,7 @@ pub async fn push(env: &Env) {
                 if let Ok(mut set) = under_way.lock() {
                     set.remove(&hub_id);
                 }
-                drop((call, again));
+                drop(place);
             });
         }
         tokio::time::sleep(PAUSE / 4).await;

@@ -122,7 +122,7 @@ impl Admissions {
                 .refused_by(limits::UNAUTHENTICATED_CONNECTIONS.name);
         }
         drop(open);
-        self.metrics.seated("connection", 1);
+        self.metrics.connected(1);
         let admission = Admission {
             number,
             peer,
@@ -269,7 +269,7 @@ impl Admission {
 impl Drop for Admission {
     fn drop(&mut self) {
         self.admissions.open().leave(self.peer, self.number);
-        self.admissions.metrics.seated("connection", -1);
+        self.admissions.metrics.connected(-1);
     }
 }
 
