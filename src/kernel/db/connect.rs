@@ -37,7 +37,7 @@ const WAL_PAGES: &str = "8000";
 /// A connection that was idle for longer is asked whether it still answers: firewalls forget, servers are replaced.
 const IDLE: Duration = Duration::from_secs(30);
 /// How long a connection may take to say that it still answers.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long PostgreSQL may take to begin a transaction, with the wait for a connection: no statement of ours runs in it
 /// yet, so nothing else would end the wait for one whose packets vanish.
 pub(super) const BEGIN_TIMEOUT: Duration = Duration::from_secs(7);
@@ -157,8 +157,7 @@ async fn is_out_of_transaction(connection: &mut SqliteConnection) -> sqlx::Resul
 fn still_answers(connection: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
     Box::pin(async {
         let answered = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
-        answered.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))?;
-        Ok(true)
+        Ok(matches!(answered, Ok(Ok(()))))
     })
 }
 

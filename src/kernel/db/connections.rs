@@ -8,17 +8,20 @@ use sea_orm::{
 };
 use tracing::Instrument;
 
-use super::connect;
+use super::connect::{self, PING_TIMEOUT};
 use super::failure;
 use super::health::Health;
-use super::interrupt::Interrupt;
+use super::interrupt::{Interrupt, Running};
 use super::requester::Requester;
-use super::session::Session;
+use super::session::{CHECK_INTERVAL, Session};
 use super::share::{Place, Shares, Taker};
 use super::statements::Statements;
 use crate::kernel::config::Config;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
+
+/// What it takes to close a connection, and PostgreSQL to end its statement, beside the time in which both are noticed.
+const CLOSING: Duration = Duration::from_millis(500);
 
 /// The places of one who uses a connection.
 #[derive(Debug, Default)]
@@ -74,11 +77,7 @@ impl Connections {
 
     /// Waits for the portal's turn, then for the subject's, which has places in more than one portal: whoever waits for a
     /// slow portal takes none of them from its others.
-    pub(super) async fn places(
-        &self,
-        hub_id: Option<i64>,
-        requester: Option<&Requester>,
-    ) -> Result<Places> {
+    async fn places(&self, hub_id: Option<i64>, requester: Option<&Requester>) -> Result<Places> {
         let mut places = Places::default();
         // Requests about several portals hold up none of them.
         if let Some(hub_id) = hub_id.filter(|hub_id| *hub_id != 0) {
@@ -91,15 +90,28 @@ impl Connections {
         Ok(places)
     }
 
-    pub(super) fn statements(&self, requester: Option<&Requester>) -> Statements {
-        Statements::new(&self.session, &self.health, requester)
+    /// Runs statements on a place of the portal's and of the requester's, who pays for reads. Writes are not paid: they wait
+    /// for others', and are as many as the request tells.
+    pub(super) async fn statements(
+        &self,
+        hub_id: Option<i64>,
+        requester: Option<&Requester>,
+    ) -> Result<Statements> {
+        let places = self.places(hub_id, requester).await?;
+        let recovery = match self.pool.get_database_backend() {
+            DbBackend::Sqlite => Duration::ZERO,
+            _ => PING_TIMEOUT + CHECK_INTERVAL + CLOSING,
+        };
+        let payer = requester.filter(|_| !self.session.is_writer);
+        let statements = Statements::new(&self.session, &self.health);
+        Ok(statements.on(Running::new(places, recovery), payer))
     }
 
     /// Begins in a task of its own, which no client cuts off: sqlx does not know of a BEGIN that nobody waits for to the
     /// end, and gives the connection back to the pool with its transaction open, so that whoever is next reads what was.
     async fn try_to_begin(&self, interrupt: Interrupt) -> Result<DatabaseTransaction, DbErr> {
         let (pool, session) = (self.pool.clone(), self.session.clone());
-        let statements = self.statements(None);
+        let statements = Statements::new(&self.session, &self.health);
         let begun = async move {
             let is_sqlite = pool.get_database_backend() == DbBackend::Sqlite;
             // A transaction that reads first could not get the write lock later.

@@ -2,14 +2,19 @@
 //!
 //! sqlx would let it run to its end, and its connection be of no use to others until then. SQLite asks from time to time
 //! whether to go on (<https://www.sqlite.org/c3ref/progress_handler.html>). PostgreSQL finds out by itself that a
-//! connection was closed ([`super::session`]).
+//! connection was closed ([`super::session`]), which takes a while: until then the connection counts as used by whoever
+//! left it, so that those who leave many do not use up those of others.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use sea_orm::sqlx;
 use sea_orm::sqlx::sqlite::SqliteConnection;
+use tokio::runtime::Handle;
+
+use super::connections::Places;
 
 /// Instructions of SQLite's machine between two questions: less than a millisecond.
 const INSTRUCTIONS: i32 = 10_000;
@@ -50,9 +55,21 @@ impl Interrupt {
 pub(super) struct Running {
     pub(super) interrupt: Interrupt,
     count: AtomicUsize,
+    places: Places,
+    /// How long the connection is of no use to others after it was left in the middle of a statement.
+    recovery: Duration,
 }
 
 impl Running {
+    pub(super) fn new(places: Places, recovery: Duration) -> Self {
+        Self {
+            interrupt: Interrupt::default(),
+            count: AtomicUsize::new(0),
+            places,
+            recovery,
+        }
+    }
+
     pub(super) async fn run<T>(&self, statement: impl Future<Output = T>) -> T {
         self.count.fetch_add(1, Ordering::Relaxed);
         let done = statement.await;
@@ -63,8 +80,16 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if *self.count.get_mut() > 0 {
-            self.interrupt.0.store(true, Ordering::Relaxed);
+        if *self.count.get_mut() == 0 {
+            return;
+        }
+        self.interrupt.0.store(true, Ordering::Relaxed);
+        let (places, recovery) = (std::mem::take(&mut self.places), self.recovery);
+        if let (false, Ok(runtime)) = (recovery.is_zero(), Handle::try_current()) {
+            runtime.spawn(async move {
+                tokio::time::sleep(recovery).await;
+                drop(places);
+            });
         }
     }
 }

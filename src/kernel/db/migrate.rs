@@ -16,7 +16,7 @@ impl Db {
     /// Brings the tables up to date, one process at a time: whoever else wants to waits, and finds nothing to do. Each
     /// migration is kept as a whole or not at all, together with the word that it was made.
     pub async fn migrate(&self) -> Result<()> {
-        let statements = self.statements_of(&self.write);
+        let statements = self.write.statements(None, None).await?;
         let lock = self.write.begin(&statements).await?;
         if self.backend() == DbBackend::Postgres {
             // The lock is idle while migrations run, each in a transaction of its own.

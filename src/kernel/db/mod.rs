@@ -29,7 +29,7 @@ use crate::kernel::database_url;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::sqlite_file::{self, SqliteFile};
 pub use connect::postgres_options;
-use connections::{Connections, Places};
+use connections::Connections;
 use readiness::Readiness;
 use requester::Requester;
 pub use snapshot::Snapshot;
@@ -103,12 +103,6 @@ impl Db {
         requester.map_or(Duration::ZERO, Requester::taken)
     }
 
-    /// Reads are the requester's to pay. Writes are not: they wait for others', and are as many as the request tells.
-    fn statements_of(&self, connections: &Connections) -> Statements {
-        let requester = self.requester.as_ref();
-        connections.statements(requester.filter(|_| !connections.session.is_writer))
-    }
-
     /// Waits until all that was read is on the disk: before anybody is told that something is kept already.
     pub async fn settle(&self) -> Result<()> {
         match &self.wal {
@@ -152,14 +146,17 @@ impl Db {
         Snapshot::new(self.clone(), false)
     }
 
+    async fn statements_of(&self, reader: &Reader) -> Result<Statements> {
+        let requester = self.requester.as_ref();
+        let statements = self.read.statements(reader.hub_id, requester).await?;
+        Ok(statements.within(reader.patience))
+    }
+
     async fn begin_to_read(&self, reader: &Reader) -> Result<Begun> {
-        let places = self.read.places(reader.hub_id, self.requester.as_ref());
-        let places = places.await?;
-        let statements = self.statements_of(&self.read).within(reader.patience);
+        let statements = self.statements_of(reader).await?;
         Ok(Begun {
             transaction: self.read.begin(&statements).await?,
             statements,
-            _places: places,
         })
     }
 
@@ -169,9 +166,7 @@ impl Db {
     }
 
     async fn read_one(&self, reader: &Reader, statement: Statement) -> Result<Vec<QueryResult>> {
-        let places = self.read.places(reader.hub_id, self.requester.as_ref());
-        let _places = places.await?;
-        let statements = self.statements_of(&self.read).within(reader.patience);
+        let statements = self.statements_of(reader).await?;
         let rows = self.read.read(statement, &statements).await?;
         self.was_read();
         Ok(rows)
@@ -189,9 +184,9 @@ impl Db {
 
     async fn begin_to_write(&self, hub_id: Option<i64>) -> Result<Transaction> {
         self.check_file()?;
-        let places = self.write.places(hub_id, self.requester.as_ref()).await?;
+        let requester = self.requester.as_ref();
+        let statements = self.write.statements(hub_id, requester).await?;
         self.write_back().await?;
-        let statements = self.statements_of(&self.write);
         let inner = self.write.begin(&statements).await?;
         self.was_read();
         Ok(Transaction {
@@ -199,7 +194,6 @@ impl Db {
             statements,
             health: self.write.health.clone(),
             wal: self.wal.clone(),
-            _places: places,
         })
     }
 

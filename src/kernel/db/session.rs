@@ -17,6 +17,8 @@ const READER_IDLE: Duration = Duration::from_secs(60);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(LOCK_SECONDS.value as u64);
 /// How much longer than PostgreSQL's own end of a statement is waited for the word of it.
 const SILENCE: Duration = Duration::from_secs(2);
+/// How often PostgreSQL looks whether the client of a statement is still there.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The sessions of one pool.
 #[derive(Debug, Clone)]
@@ -54,7 +56,10 @@ impl Session {
             self.isolation()
         );
         // Since PostgreSQL 14; a pooler between closes its own connection, which is looked at all the same.
-        let lost = "SELECT set_config(name, '1000', false) FROM pg_settings WHERE name = 'client_connection_check_interval'";
+        let lost = format!(
+            "SELECT set_config(name, '{}', false) FROM pg_settings WHERE name = 'client_connection_check_interval'",
+            CHECK_INTERVAL.as_millis()
+        );
         format!(
             "{network}; {isolation}; {}; {lost}",
             self.timeouts("SESSION")

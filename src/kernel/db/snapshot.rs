@@ -10,8 +10,8 @@ use sea_orm::{
 };
 use tokio::sync::Mutex;
 
+use super::Db;
 use super::statements::{Statements, tell};
-use super::{Db, Places};
 use crate::kernel::error::Result;
 
 /// What one request reads: all of it as of one instant, from its first statement on.
@@ -38,7 +38,6 @@ pub(super) struct Reader {
 pub(super) struct Begun {
     pub(super) transaction: DatabaseTransaction,
     pub(super) statements: Statements,
-    pub(super) _places: Places,
 }
 
 impl Snapshot {

@@ -33,14 +33,23 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    pub(super) fn new(session: &Session, health: &Health, requester: Option<&Requester>) -> Self {
+    pub(super) fn new(session: &Session, health: &Health) -> Self {
         Self {
-            requester: requester.cloned(),
+            requester: None,
             running: Running::default(),
             health: health.clone(),
             patience: session.patience(),
             timeout: session.statement_timeout,
             has_failed: AtomicBool::new(false),
+        }
+    }
+
+    /// The same on a connection that belongs to somebody, who pays for the time that they take.
+    pub(super) fn on(self, running: Running, requester: Option<&Requester>) -> Self {
+        Self {
+            running,
+            requester: requester.cloned(),
+            ..self
         }
     }
 

@@ -5,7 +5,6 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
 };
 
-use super::Places;
 use super::health::Health;
 use super::statements::{Statements, tell};
 use super::wal_sync::WalSync;
@@ -19,7 +18,6 @@ pub struct Transaction {
     pub(super) health: Health,
     /// Has to be on the disk before a commit counts.
     pub(super) wal: Option<WalSync>,
-    pub(super) _places: Places,
 }
 
 impl Transaction {
@@ -34,7 +32,7 @@ impl Transaction {
         let committing = wal.commit(self.inner.commit());
         let commit = self.statements.run(committing).await?;
         // Whoever is next may write while this one waits for the disk.
-        drop(self._places);
+        drop(self.statements);
         wal.sync(commit).await?;
         self.health.committed();
         Ok(())

@@ -76,6 +76,37 @@ async fn clients_that_go_away_on_postgres() {
     clients_that_go_away(Backend::Postgres).await;
 }
 
+/// Clients that go away and ask again at once use no more connections than those that stay: PostgreSQL needs a while to
+/// find out that one was left, and nobody else can use it until then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_go_away_and_come_back() {
+    let scene = Scene::new(Backend::Postgres).await;
+    slow_to_read(&scene.outsider, "1001", 60_000).await;
+    let url = format!("{}/graphql", scene.server.url);
+    let http = reqwest::Client::new();
+    let ask = || {
+        let request = http.post(&url).bearer_auth(reader()).json(&read(1001));
+        tokio::spawn(request.send())
+    };
+    let sleeping = "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    for _ in 0..3 {
+        let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS number";
+        let since = scene.outsider.number(now).await;
+        let begun = format!("{sleeping} AND extract(epoch FROM query_start) * 1000000 > {since}");
+        let clients = [ask(), ask()];
+        eventually("their statements", async || {
+            (scene.outsider.number(&begun).await == 2).then_some(())
+        })
+        .await;
+        let all = scene.outsider.number(sleeping).await;
+        assert_eq!(all, 2, "those of before have ended");
+        for client in &clients {
+            client.abort();
+        }
+    }
+    scene.server.stop().await;
+}
+
 /// What keeps the database busy costs more than its document tells; what the bucket does not hold is owed.
 async fn work_is_paid(backend: Backend) {
     let narrow = [
