@@ -25,6 +25,7 @@ use serde::{Serialize, Serializer};
 use crate::kernel::call::Call;
 use crate::kernel::limits;
 use crate::kernel::scalars::enum_name;
+use crate::kernel::turns::take_break;
 
 /// An object that may know fields without waiting.
 pub trait Plain: Send + Sync {
@@ -220,12 +221,20 @@ impl<T: Plain> List<'_, T> {
         }
     }
 
-    fn plain(&self, ctx: &ContextSelectionSet<'_>) -> Option<Value> {
+    async fn plain(&self, ctx: &ContextSelectionSet<'_>) -> Option<Value> {
         if !ctx.data_opt::<Arc<Call>>()?.is_mergeless {
             return None;
         }
         let mut json = Json(Vec::with_capacity(4 * 1024));
-        json.items(self.items(), &ctx.item.node, Document::of(ctx))?;
+        json.0.push(b'[');
+        for (at, item) in self.items().iter().enumerate() {
+            if at > 0 {
+                json.0.push(b',');
+            }
+            json.selection(item, &ctx.item.node, Document::of(ctx))?;
+            take_break().await;
+        }
+        json.0.push(b']');
         Some(Value::Binary(Bytes::from(json.0)))
     }
 }
@@ -250,7 +259,7 @@ impl<T: Plain + OutputType> OutputType for List<'_, T> {
         field: &Positioned<Field>,
     ) -> ServerResult<Value> {
         let items = self.items();
-        match self.plain(ctx) {
+        match self.plain(ctx).await {
             Some(written) => Ok(written),
             None => resolve_list(ctx, field, items, Some(items.len())).await,
         }

@@ -1,16 +1,27 @@
-//! Work of the processor between two waits, in pieces: whoever does much of it lets others have their turn, and all
-//! together leave a part of the threads to those who do little.
+//! Work of the processor between two waits, in turns: whoever does much of it lets others have theirs, and all together
+//! leave a part of the threads to those who do little.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 
-/// How long pieces are together before others have their turn: shorter than anybody notices who waits for one.
-const PIECE: Duration = Duration::from_micros(500);
+/// How long a turn is: shorter than anybody notices who waits for one.
+const TURN: Duration = Duration::from_micros(500);
+/// Who waits for others so many times longer than it worked is as good as new.
+const REST: u32 = 16;
 
-/// How many pieces are worked at once: on half of the processors.
+tokio::task_local! {
+    /// When the turn began.
+    static BEGUN: Instant;
+}
+
+/// Those who do much, as many at once as half of the processors.
 #[derive(Debug, Clone)]
 pub struct Workers(Arc<Semaphore>);
 
@@ -21,37 +32,52 @@ impl Default for Workers {
     }
 }
 
-/// The turns of one work.
-#[derive(Debug)]
-pub struct Turns {
-    workers: Workers,
-    since: Instant,
-}
-
-/// One turn; it ends when it is dropped, before anything else is waited for.
-#[derive(Debug)]
-pub struct Turn {
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Turns {
-    /// Begins.
-    pub fn begin(workers: &Workers) -> Self {
-        Self {
-            workers: workers.clone(),
-            since: Instant::now(),
+impl Workers {
+    /// Does work: the first turn at once, each one after it when a worker is free. A turn ends where the work waits, or
+    /// [takes a break](take_break).
+    pub async fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        // Inside of other work its turns count.
+        if BEGUN.try_with(|_| ()).is_ok() {
+            return work.await;
+        }
+        let mut work = pin!(work);
+        let mut used = Duration::ZERO;
+        loop {
+            let worker = match used < TURN {
+                true => None,
+                // It is never closed.
+                false => self.0.acquire().await.ok(),
+            };
+            let begun = Instant::now();
+            let turn = poll_fn(|context| {
+                let turn = || work.as_mut().poll(context);
+                Poll::Ready(BEGUN.sync_scope(begun, turn))
+            });
+            let done = turn.await;
+            drop(worker);
+            if let Poll::Ready(done) = done {
+                return done;
+            }
+            let ended = Instant::now();
+            woken().await;
+            used = (used + (ended - begun)).saturating_sub(ended.elapsed() / REST);
         }
     }
+}
 
-    /// The turn for the next element of the work.
-    pub async fn next(&mut self) -> Turn {
-        if self.since.elapsed() >= PIECE {
-            tokio::task::yield_now().await;
-            self.since = Instant::now();
-        }
-        Turn {
-            // It is never closed.
-            _permit: self.workers.0.clone().acquire_owned().await.ok(),
-        }
+/// Waits until what was polled before wakes the task.
+async fn woken() {
+    let mut is_woken = false;
+    poll_fn(|_| match std::mem::replace(&mut is_woken, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
+
+/// Ends a turn that has lasted long; called between two elements of the work.
+pub async fn take_break() {
+    if BEGUN.try_with(|begun| begun.elapsed() >= TURN) == Ok(true) {
+        yield_now().await;
     }
 }

@@ -20,6 +20,7 @@ use sea_orm::prelude::async_trait::async_trait;
 use tokio::sync::Notify;
 
 use crate::kernel::limits::{self, Limit};
+use crate::kernel::turns::take_break;
 
 /// Counts each answer of a schema.
 pub(super) struct AnswerSize;
@@ -105,6 +106,9 @@ impl Extension for Counter {
         // Beside the one that passed it others are under way: they end with the execution.
         if self.has_passed() {
             return std::future::pending().await;
+        }
+        if !info.field.selection_set.node.items.is_empty() {
+            take_break().await;
         }
         let (path, key) = (info.path_node, info.alias.unwrap_or(info.name));
         let value = next.run(ctx, info).await?;

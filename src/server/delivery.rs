@@ -121,7 +121,8 @@ impl Delivery {
         let (sender, sent) = mpsc::channel(PIECES);
         let (open, app) = (&app.open, app.clone());
         let task = open.spawn(async move {
-            for piece in executed(&app, viewer, &prepared, &notes).await {
+            let working = executed(&app, viewer, &prepared, &notes);
+            for piece in app.env.workers.run(working).await {
                 let _ = sender.send(Sent::Piece(piece)).await;
             }
         });
@@ -248,9 +249,10 @@ impl Source {
             spender: self.spender.clone(),
             sender,
         };
+        let workers = self.app.env.workers.clone();
         let task = self.app.open.spawn(async move {
             // Refused only when nobody hears it any more.
-            let _ = told.stream(running).await;
+            let _ = workers.run(told.stream(running)).await;
         });
         Phase::Running(Running {
             sent,

@@ -110,7 +110,9 @@ async fn download(app: &Arc<App>, notes: &Notes, uri: &Uri) -> Result<Response, 
             app.open.spawn(in_time(send_file(file, sender).boxed()));
         }
         ExportFormat::Csv | ExportFormat::Ndjson => {
-            app.open.spawn(in_time(send(export, sender, work).boxed()));
+            let workers = app.env.workers.clone();
+            let sending = async move { workers.run(send(export, sender, work)).await };
+            app.open.spawn(in_time(sending.boxed()));
         }
     }
     let mut response = body(parts).into_response();

@@ -96,7 +96,8 @@ impl Group {
             window: Mutex::new(Window::at(position)),
             ring: watch::channel(()).0,
         });
-        let running = app.open.spawn(run(running, kept.clone()));
+        let (workers, follow) = (app.env.workers.clone(), run(running, kept.clone()));
+        let running = app.open.spawn(async move { workers.run(follow).await });
         Some(Self {
             kept,
             _running: AbortOnDropHandle::new(running),

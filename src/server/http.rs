@@ -20,6 +20,7 @@ use super::{operation, request, sse, ws};
 use crate::kernel::auth::Viewer;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
+use crate::kernel::turns::take_break;
 
 const SUBSCRIPTION: &str =
     "A subscription goes by WebSocket (graphql-transport-ws), or with Accept: text/event-stream.";
@@ -97,6 +98,7 @@ async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
         };
         notes.authenticated(&viewer);
         let prepared = operation::prepare(&app, &notes, &viewer, request)?;
+        take_break().await;
         if prepared.operation.is_subscription() {
             if stream == Accepted::No {
                 return Err(Refusal::document("BAD_USER_INPUT", SUBSCRIPTION.into()));
@@ -107,6 +109,8 @@ async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
             return Err(Refusal::only_queries());
         }
         let executed = operation::execute(&app, &notes, viewer, &prepared).await?;
+        // What was resolved in one turn is written in another one.
+        take_break().await;
         Ok(match stream {
             Accepted::ForAll => {
                 let Executed { response, cost } = executed;
@@ -116,7 +120,7 @@ async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
             Accepted::No | Accepted::ForSubscriptions => answer(executed, accepts, &notes),
         })
     };
-    let refused = match answered.await {
+    let refused = match app.env.workers.run(answered).await {
         Ok(response) => return response,
         Err(refusal) if stream == Accepted::ForAll => sse::refused(refusal, &notes),
         Err(refusal) => Err(refusal),

@@ -41,7 +41,10 @@ pub(super) async fn sync_failures(
     // A task of its own: when the client goes away, what is being committed is still committed.
     let taking = tokio::spawn({
         let notes = notes.clone();
-        async move { take(&app, &notes, hub_id, (&headers, body)).await }
+        async move {
+            let taking = take(&app, &notes, hub_id, (&headers, body));
+            app.env.workers.run(taking).await
+        }
     });
     let taken = taking.await;
     let taken = taken.unwrap_or_else(|error| Err(Refusal::from(error)));

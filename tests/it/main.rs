@@ -83,3 +83,4 @@ mod upkeep;
 mod values;
 mod variables;
 mod views;
+mod workers;

@@ -13,7 +13,7 @@ use crate::kernel::clock::Micros;
 use crate::kernel::env::Env;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
-use crate::kernel::turns::Turns;
+use crate::kernel::turns::take_break;
 use crate::kernel::user_error::{UserError, UserErrorCode};
 use crate::resync::lease;
 use crate::resync::outcome::{self, Answer, Outcome, Verdict};
@@ -143,9 +143,8 @@ async fn answer(
     let records = lease::records(&call.snapshot, scope, &ids).await?;
     let mut answers = Vec::with_capacity(items.len());
     let mut places = Vec::with_capacity(items.len());
-    let mut turns = Turns::begin(&call.env.workers);
     for (index, item) in items {
-        let _turn = turns.next().await;
+        take_break().await;
         let given = outcomes.get_mut(*index).and_then(Option::take);
         let Some((status, failure)) = given else {
             continue;
@@ -273,9 +272,8 @@ pub(in crate::resync) async fn take_outcomes(
     let records = lease::records(&env.db.moving(), scope, &ids).await?;
     let now = env.clock.now();
     let mut answers = Vec::with_capacity(known.len());
-    let mut turns = Turns::begin(&env.workers);
     for (item, told) in known {
-        let _turn = turns.next().await;
+        take_break().await;
         match checked(told.status, told.failure, records.get(&item.id), now) {
             Ok(outcome) => answers.push(Answer { item, outcome }),
             Err(errors) => {

@@ -251,7 +251,8 @@ async fn end(
     match sent {
         Ok(outcomes) => {
             let own: HashSet<Uuid> = row.items().iter().map(|item| item.id).collect();
-            let taken = api::take_outcomes(env, scope, outcomes, &own).await?;
+            let taking = api::take_outcomes(env, scope, outcomes, &own);
+            let taken = env.workers.run(taking).await?;
             row = resync_pushes::Model {
                 url: row.url,
                 last_error: taken.problem,

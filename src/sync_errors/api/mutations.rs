@@ -9,7 +9,7 @@ use crate::kernel::call::Call;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
 use crate::kernel::scalars::count;
-use crate::kernel::turns::Turns;
+use crate::kernel::turns::take_break;
 use crate::kernel::user_error::UserError;
 use crate::portals::scope_of;
 use crate::sync_errors::report::input::{SyncFailureInput, SyncSuccessInput};
@@ -117,9 +117,8 @@ impl ReportMutations {
         }
         let now = call.now();
         let mut checked = Vec::with_capacity(input.failures.len());
-        let mut turns = Turns::begin(&call.env.workers);
         for failure in input.failures {
-            let _turn = turns.next().await;
+            take_break().await;
             let report_id = failure.report_id.clone();
             checked.push((report_id, report::check_failure(failure, now)));
         }

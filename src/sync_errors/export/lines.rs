@@ -8,17 +8,16 @@ use crate::classify::{Record, System};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 use crate::kernel::scalars::Instant;
-use crate::kernel::turns::{Turns, Workers};
+use crate::kernel::turns::take_break;
 use crate::sync_errors::report::input::SyncFailureInput;
 use crate::sync_errors::report::{StoredFailure, check_failure, related, remade, side};
 use crate::sync_errors::tables::{affected_records, sync_errors};
 
 /// The lines of some rows. An error without a record has none: it is resolved, nothing fails.
-pub(super) async fn lines(rows: Vec<Row>, workers: &Workers) -> Result<Vec<u8>> {
+pub(super) async fn lines(rows: Vec<Row>) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
-    let mut turns = Turns::begin(workers);
     for row in rows {
-        let _turn = turns.next().await;
+        take_break().await;
         if let Some(record) = &row.record {
             lines.extend(line(&row.error, record)?);
             lines.push(b'\n');

@@ -22,7 +22,6 @@ use crate::kernel::auth::{Read, Scope};
 use crate::kernel::clock::Micros;
 use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::turns::Workers;
 use crate::portals::{self, Locale, PortalRow};
 use crate::sync_errors::api::SyncErrorFilter;
 use crate::sync_errors::{SyncErrorStatus, filter, list, views};
@@ -82,7 +81,6 @@ pub struct Export {
     table: Table,
     pages: Pages,
     expected_rows: Option<u64>,
-    workers: Workers,
     /// Whether the first line was told.
     is_begun: bool,
 }
@@ -169,7 +167,6 @@ impl Export {
             ),
             table: Table::new(portal, scope, locale),
             expected_rows,
-            workers: env.workers.clone(),
             is_begun: false,
         }))
     }
@@ -201,7 +198,7 @@ impl Export {
             _ => rows.len(),
         };
         let bytes = match self.format {
-            ExportFormat::Ndjson => lines::lines(rows, &self.workers).await?,
+            ExportFormat::Ndjson => lines::lines(rows).await?,
             _ => text::lines(rows.into_iter().map(|row| self.table.cells(row)))?,
         };
         let bytes = bytes.into();

@@ -11,7 +11,7 @@ use crate::kernel::env::Env;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits;
 use crate::kernel::scalars::enum_name;
-use crate::kernel::turns::Turns;
+use crate::kernel::turns::take_break;
 use crate::kernel::user_error::UserError;
 
 /// Long lines are committed before they are a thousand: what waits is in memory.
@@ -61,7 +61,6 @@ pub struct NdjsonReport {
     /// The line that `rest` begins has passed its limit: its bytes are dropped up to the next line feed.
     is_overlong: bool,
     line: u64,
-    turns: Turns,
     batch: Vec<(u64, CheckedFailure)>,
     /// How long its lines are together.
     batch_bytes: usize,
@@ -74,7 +73,6 @@ impl NdjsonReport {
     /// A report of one portal.
     pub fn new(env: Env, scope: Scope<Report>) -> Self {
         Self {
-            turns: Turns::begin(&env.workers),
             env,
             scope,
             rest: Vec::new(),
@@ -116,9 +114,8 @@ impl NdjsonReport {
     }
 
     async fn line(&mut self, line: &[u8]) -> Result<()> {
-        let turn = self.turns.next().await;
+        take_break().await;
         self.check(line);
-        drop(turn);
         if self.batch.len() >= limits::REPORT_ELEMENTS.value || self.batch_bytes >= BATCH_BYTES {
             self.commit().await?;
         }
