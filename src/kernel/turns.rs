@@ -75,9 +75,10 @@ async fn woken() {
     .await;
 }
 
-/// Ends a turn that has lasted long; called between two elements of the work.
+/// Ends a turn that has lasted long; called between two elements of the work. Of elements side by side each waits for a
+/// turn that has room for it.
 pub async fn take_break() {
-    if BEGUN.try_with(|begun| begun.elapsed() >= TURN) == Ok(true) {
+    while BEGUN.try_with(|begun| begun.elapsed() >= TURN) == Ok(true) {
         yield_now().await;
     }
 }

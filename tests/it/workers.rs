@@ -42,6 +42,29 @@ async fn half_of_the_processors_work_for_long() {
     }
 }
 
+/// Elements that are worked side by side are as many turns.
+#[tokio::test]
+async fn elements_side_by_side_have_turns_too() {
+    let elements = (0..20).map(|_| async {
+        take_break().await;
+        work();
+    });
+    let elements = futures_util::future::join_all(elements);
+    let (workers, mut others) = (Workers::default(), 0);
+    let others_work = async {
+        loop {
+            others += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = workers.run(elements) => {}
+        () = others_work => unreachable!("it has no end"),
+    }
+    assert!(others >= 19, "others had {others} turns");
+}
+
 /// Whoever does little waits for no worker, and the work inside of other work for none but its own.
 #[tokio::test]
 async fn little_work_waits_for_nobody() {

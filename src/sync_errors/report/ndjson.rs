@@ -183,9 +183,10 @@ impl NdjsonReport {
         self.batch_bytes = 0;
         if !batch.is_empty() {
             let (env, scope) = (self.env.clone(), self.scope.clone());
-            self.committing = Some(tokio::spawn(
-                async move { commit(&env, &scope, batch).await },
-            ));
+            self.committing = Some(tokio::spawn(async move {
+                let committing = commit(&env, &scope, batch);
+                env.workers.run(committing).await
+            }));
         }
         Ok(())
     }
