@@ -8,7 +8,9 @@
 //! - [`notifications`] is who is told of news, when and how.
 //! - [`resync`] is records that are tried again: batches, what engines claim and answer, automatic retries.
 //! - [`upkeep`] sweeps what is old, forgets portals and recounts: the only room that knows the tables of all others.
-//! - [`server`] puts them together: every transport hands its requests to the same steps; [`demo`] is an engine that uses nothing but the public API.
+//! - [`server`] puts them together: every transport hands its requests to the same steps.
+//!
+//! The program is `src/main.rs` with `src/cli/`: a file for each command, and in `demo` an engine that uses nothing but the public API.
 //!
 //! What holds everywhere: a [`kernel::auth::Scope`] is made only from a verified token, and each statement on a
 //! portal's data takes one. All that changes a portal's errors is one [`portals::Change`]: commit order is sequence
@@ -20,7 +22,6 @@
 //! extensions of async-graphql, statics with state, work across the network inside a transaction.
 
 pub mod classify;
-pub mod demo;
 pub mod kernel;
 pub mod notifications;
 pub mod portals;

@@ -1,4 +1,4 @@
-//! The arguments of `serve`, and the configuration that they make.
+//! `sync-health serve`: its arguments, and the configuration that they make.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,8 +11,14 @@ use sync_health::kernel::config::{
 };
 use sync_health::kernel::limits;
 use sync_health::kernel::mail::MailConfig;
+use sync_health::kernel::panics::Panics;
+use sync_health::server;
 
-use super::{Database, SECRET_HELP, Secret, open_files};
+use super::database::DatabaseUrl;
+use super::listener::{bind, stop_signal};
+use super::open_files;
+use super::secret::{SECRET_HELP, Secret};
+use super::terminal::text;
 
 #[derive(Args)]
 pub struct Serve {
@@ -20,7 +26,7 @@ pub struct Serve {
     #[arg(long, env = "SYNC_HEALTH_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: String,
     #[command(flatten)]
-    database: Database,
+    database: DatabaseUrl,
     /// PostgreSQL itself where --database-url leads to a pooler: NOTIFY does not pass one that lends connections for a
     /// transaction at a time. Without, what other servers commit is seen within a second.
     #[arg(long, env = "SYNC_HEALTH_DATABASE_LISTEN_URL", hide_env_values = true)]
@@ -203,9 +209,22 @@ impl Retention {
     }
 }
 
+/// Serves until a signal stops it.
+pub async fn run(serve: Serve, panics: Panics) -> Result<(), String> {
+    let listen = serve.listen.clone();
+    let config = Config {
+        panics,
+        ..serve.config()?
+    };
+    let listener = bind(&listen).await?;
+    server::run(config, listener, stop_signal())
+        .await
+        .map_err(text)
+}
+
 impl Serve {
     /// The configuration of the server; in words what is missing.
-    pub fn config(self) -> Result<Config, String> {
+    fn config(self) -> Result<Config, String> {
         let secret = self.secret.checked()?;
         let keys = match (self.keys.jwks_file, self.keys.jwks_url) {
             (Some(path), _) => Some(KeySource::File(path)),

@@ -100,13 +100,15 @@ fn token_signs() {
         "{}",
         text(&signed.stderr)
     );
-    for arguments in [
-        ["--portal", "eleven", "--ttl", "1h"],
-        ["--portal", "1", "--ttl", "soon"],
+    for (arguments, advice) in [
+        (["--portal", "eleven", "--ttl", "1h"], "a number like 1001"),
+        (["--portal", "1", "--ttl", "soon"], "for example 1h"),
     ] {
         let secret = ["--jwt-secret", SECRET];
         let refused = ran(command(&["token"]).args(arguments).args(secret));
         assert!(!refused.status.success(), "{arguments:?}");
+        let told = text(&refused.stderr);
+        assert!(told.contains(advice), "{told}");
     }
 }
 

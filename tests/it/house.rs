@@ -66,7 +66,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "src/upkeep/",
         &["upkeep", "sync_errors", "portals", "classify", "kernel"],
     ),
-    ("src/demo/", &["demo", "classify", "kernel"]),
     (
         "src/server/",
         &[

@@ -10,7 +10,7 @@ use encoding_rs::WINDOWS_1252;
 use serde_json::{Map, Value, json};
 use sync_health::kernel::limits;
 
-use crate::cli::Import;
+use super::arguments::Arguments;
 
 /// What the Bulk API calls COMMA, SEMICOLON, TAB, PIPE, CARET and BACKQUOTE
 /// (<https://developer.salesforce.com/docs/atlas.en-us.api_asynch.meta/api_asynch/create_job.htm>).
@@ -65,7 +65,7 @@ impl<R: Read> Read for Guard<R> {
 
 impl<R: BufRead> Table<R> {
     /// Reads the headers, and finds out by them what separates the columns.
-    pub fn open(mut reader: R, options: &Import) -> Result<Self, String> {
+    pub fn open(mut reader: R, options: &Arguments) -> Result<Self, String> {
         let mut first = Vec::new();
         let most = limits::NDJSON_LINE_BYTES.value as u64;
         let line = reader.by_ref().take(most).read_until(b'\n', &mut first);
@@ -189,7 +189,7 @@ fn headers_of(line: &[u8], delimiter: u8) -> Vec<String> {
 }
 
 /// What separates the headers so that those that are needed are among them; else so that they are the most.
-fn delimiter_of(line: &[u8], options: &Import) -> u8 {
+fn delimiter_of(line: &[u8], options: &Arguments) -> u8 {
     let fits = |delimiter: &u8| {
         let headers = headers_of(line, *delimiter);
         (columns(&headers, options).is_ok(), headers.len())
@@ -200,7 +200,7 @@ fn delimiter_of(line: &[u8], options: &Import) -> u8 {
 }
 
 /// Which column goes where: as Salesforce's tools name them, and as asked for.
-fn columns(headers: &[String], options: &Import) -> Result<Vec<(usize, String)>, String> {
+fn columns(headers: &[String], options: &Arguments) -> Result<Vec<(usize, String)>, String> {
     let place = |name: &str| {
         headers
             .iter()

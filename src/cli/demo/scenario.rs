@@ -43,7 +43,7 @@ fn company(n: u32) -> String {
 /// A Salesforce id of 18 characters with the prefix of its object.
 fn salesforce_id(prefix: &str, n: u32) -> String {
     let id = format!("{prefix}5e{n:010}");
-    crate::classify::salesforce_id_18(&id).unwrap_or(id)
+    sync_health::classify::salesforce_id_18(&id).unwrap_or(id)
 }
 
 fn to_salesforce(object: &str, hubspot: &str, n: u32, name: &str, error: &Value) -> Value {

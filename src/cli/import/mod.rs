@@ -4,6 +4,7 @@
 //! happened when the file was written, unless the command says otherwise, so that a second run of the same file changes
 //! nothing.
 
+mod arguments;
 mod groups;
 mod rows;
 mod sink;
@@ -11,15 +12,17 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
-use std::io::{BufRead, BufReader, IsTerminal};
+use std::io::{BufRead, BufReader};
 
 use chrono::{DateTime, Datelike, Utc};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::Value;
 use sync_health::kernel::scalars::enum_name;
 use sync_health::sync_errors::report::{CheckedFailure, check_failure};
 
-use crate::{cli, explain, show};
+use super::lines::{input_of, reasons, refused_lines};
+use super::terminal::{progress, show};
+pub use arguments::Arguments;
 use groups::Groups;
 use rows::{Found, Row, Rows};
 use sink::Sink;
@@ -56,7 +59,7 @@ struct Import<'a> {
 }
 
 /// Imports a file, or shows what that would do. What was committed before an error is told too.
-pub async fn run(options: cli::Import) -> Result<(), String> {
+pub async fn run(options: Arguments) -> Result<(), String> {
     let path = options.file.display().to_string();
     let file = File::open(&options.file).map_err(|error| format!("cannot read {path}: {error}"))?;
     let about = file.metadata().map_err(|error| error.to_string())?;
@@ -64,7 +67,8 @@ pub async fn run(options: cli::Import) -> Result<(), String> {
         Some(at) => at,
         None => time_of(&about)?,
     };
-    let bar = progress(about.len());
+    let style = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
+    let bar = progress(Some(about.len()), style);
     let reader = BufReader::new(bar.wrap_read(file));
     let mut rows = Rows::open(reader, &options, occurred_at)?;
     let sink = match options.dry_run {
@@ -95,7 +99,7 @@ pub async fn run(options: cli::Import) -> Result<(), String> {
     taken?;
     match summary.refused {
         0 => Ok(()),
-        refused => Err(explain::refused_lines(refused)),
+        refused => Err(refused_lines(refused)),
     }
 }
 
@@ -174,23 +178,10 @@ impl Import<'_> {
 
 /// The failure as it goes on, and as it was checked; why not, in words.
 fn checked(value: Value) -> Result<Failure, String> {
-    let input = explain::input_of(value.clone())?;
+    let input = input_of(value.clone())?;
     let now = Utc::now().timestamp_micros();
-    let checked = check_failure(input, now).map_err(|errors| explain::reasons(&errors))?;
+    let checked = check_failure(input, now).map_err(|errors| reasons(&errors))?;
     Ok((value, checked))
-}
-
-fn progress(bytes: u64) -> ProgressBar {
-    let target = match std::io::stderr().is_terminal() {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let bar = ProgressBar::with_draw_target(Some(bytes), target);
-    let style = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
-    match ProgressStyle::with_template(style) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 impl Summary {

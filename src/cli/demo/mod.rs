@@ -7,14 +7,29 @@ mod retries;
 mod scenario;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{Duration, Utc};
+use clap::Args;
+use sync_health::kernel::auth::{self, VerifierConfig};
+use sync_health::kernel::config::Config;
+use sync_health::kernel::error::Result;
+use sync_health::kernel::mail::MailConfig;
+use sync_health::kernel::panics::Panics;
+use sync_health::server;
 
-use crate::kernel::auth;
-use crate::kernel::error::Result;
+use super::listener::{bind, stop_signal};
+use super::terminal::{show, text};
 
-pub use engine::run;
+#[derive(Args)]
+pub struct Demo {
+    /// Address and port to listen on.
+    #[arg(long, env = "SYNC_HEALTH_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// Stop after this many seconds instead of running until interrupted.
+    #[arg(long)]
+    pub seconds: Option<u64>,
+}
 
 /// The portals of the demo.
 pub const PORTALS: [i64; 2] = [1001, 1002];
@@ -78,4 +93,50 @@ pub fn greeting(address: SocketAddr, tokens: &Tokens, mails: &Path) -> String {
          And this one, to hear what happens:\n\n\
          curl -N http://{address}/graphql -H 'Content-Type: application/json' -H 'Accept: text/event-stream' \\\n  -H 'Authorization: Bearer {read}' \\\n  -d '{{\"query\":\"{events}\"}}'\n\n"
     )
+}
+
+/// Serves the demo until a signal stops it, and removes it.
+pub async fn run(options: Demo, panics: Panics) -> std::result::Result<(), String> {
+    let listener = bind(&options.listen).await?;
+    let folder: PathBuf =
+        std::env::temp_dir().join(format!("sync-health-demo-{}", uuid::Uuid::now_v7()));
+    let mails = folder.join("mails");
+    std::fs::create_dir_all(&mails).map_err(|error| error.to_string())?;
+    let url = format!("sqlite://{}", folder.join("demo.db").display());
+    let secret = format!(
+        "{}{}",
+        uuid::Uuid::now_v7().simple(),
+        uuid::Uuid::now_v7().simple()
+    );
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let tokens = Tokens::sign(secret.as_bytes()).map_err(text)?;
+    show(&greeting(address, &tokens, &mails));
+    let stop = async move {
+        let end = async move {
+            match options.seconds {
+                Some(seconds) => tokio::time::sleep(std::time::Duration::from_secs(seconds)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! { () = stop_signal() => {}, () = end => {} }
+    };
+    let engine = tokio::spawn(engine::run(address, tokens));
+    let auth = VerifierConfig::of_secret(secret.into_bytes());
+    let mail = MailConfig::Folder {
+        path: mails,
+        from: MAIL_FROM.to_owned(),
+    };
+    let config = Config {
+        graphiql: true,
+        panics,
+        gathering: GATHERING,
+        // The folder is the only recipient.
+        confirms_emails: false,
+        mail,
+        ..Config::new(url, auth)
+    };
+    let served = server::run(config, listener, stop).await.map_err(text);
+    engine.abort();
+    let _ = std::fs::remove_dir_all(&folder);
+    served
 }

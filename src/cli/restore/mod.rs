@@ -7,15 +7,24 @@
 mod checks;
 mod place;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use sync_health::kernel::database_url;
 use sync_health::upkeep;
 
-use crate::cli::Restore;
-use crate::{operator, show, text};
+use super::database::{self, DatabaseUrl};
+use super::terminal::{show, text};
 use place::{Place, Staged};
+
+#[derive(Args)]
+pub struct Restore {
+    /// The copy, as the command backup makes it; left out for PostgreSQL, which pg_restore has restored.
+    pub copy: Option<PathBuf>,
+    #[command(flatten)]
+    pub database: DatabaseUrl,
+}
 
 /// Restores a SQLite database from a copy; on PostgreSQL, behind pg_restore, only names the feeds anew.
 pub async fn run(options: &Restore) -> Result<(), String> {
@@ -32,7 +41,7 @@ pub async fn run(options: &Restore) -> Result<(), String> {
 }
 
 async fn name_feeds(options: &Restore) -> Result<(), String> {
-    let env = operator::open_existing(&options.database).await?;
+    let env = database::open_existing(&options.database).await?;
     let count = upkeep::name_feeds_anew(&env.db).await.map_err(text)?;
     env.db.close().await.map_err(text)?;
     told(count);

@@ -8,8 +8,9 @@ use sync_health::kernel::env::Env;
 use sync_health::portals;
 use sync_health::sync_errors::report::{CheckedFailure, report_failures_until_kept};
 
-use crate::cli::Import;
-use crate::{operator, text};
+use super::arguments::Arguments;
+use crate::cli::database;
+use crate::cli::terminal::text;
 
 /// What became of a batch.
 #[derive(Default)]
@@ -36,7 +37,7 @@ pub enum Sink {
 }
 
 impl Sink {
-    pub async fn open(options: &Import) -> Result<Self, String> {
+    pub async fn open(options: &Arguments) -> Result<Self, String> {
         if let Some(url) = &options.url {
             let token = options.token.clone();
             let token = token.ok_or("a server needs a token with the scope sync-health:report: set --token or SYNC_HEALTH_TOKEN")?;
@@ -56,7 +57,7 @@ impl Sink {
                 has_answered: false,
             });
         }
-        let mut env = operator::open(&options.database).await?;
+        let mut env = database::open(&options.database).await?;
         env.portal_errors = options.portal_errors;
         let scope = Scope::of_operator(options.portal);
         let is_known = portals::exists(&env.db.moving(), &scope).await;

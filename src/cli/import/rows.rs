@@ -9,9 +9,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
 use serde_json::{Map, Value, json};
 
+use super::arguments::Arguments;
 use super::table::{self, Table};
-use crate::cli::Import;
-use crate::explain::{keys_of, next_line};
+use crate::cli::lines::{keys_of, next_line};
 
 /// A row with the number of its line, from 1.
 pub struct Row {
@@ -54,7 +54,7 @@ impl<R: BufRead> Rows<R> {
     /// Finds out what the file is, by its name, else by how it begins.
     pub fn open(
         mut reader: R,
-        options: &Import,
+        options: &Arguments,
         written_at: DateTime<Utc>,
     ) -> Result<Self, String> {
         let begins = reader.fill_buf().map_err(|error| error.to_string())?;

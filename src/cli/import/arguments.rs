@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use clap::Args;
 use sync_health::kernel::limits;
 
-use super::Database;
+use crate::cli::database::DatabaseUrl;
 
 #[derive(Args)]
-pub struct Import {
+pub struct Arguments {
     /// NDJSON with the keys of SyncFailureInput, or a .csv: failed results of the Bulk API, errors of Data Loader, or any other with --map.
     pub file: PathBuf,
     /// The Hub ID of the portal.
     #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
     pub portal: i64,
     #[command(flatten)]
-    pub database: Database,
+    pub database: DatabaseUrl,
     /// Errors that the portal keeps, resolved ones too: failures that would open more are refused with PORTAL_FULL.
     #[arg(long, env = "SYNC_HEALTH_PORTAL_ERRORS", default_value_t = limits::PORTAL_ERRORS.value)]
     pub portal_errors: usize,

@@ -2,19 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufReader, Read};
+use std::path::PathBuf;
 
+use clap::Args;
 use serde_json::{Map, Value, json};
 use sync_health::classify::guide::{Facts, guide};
 use sync_health::classify::{Cause, Failure, Language, System, error_title};
-use sync_health::kernel::limits;
 use sync_health::kernel::scalars::enum_name;
-use sync_health::kernel::user_error::UserError;
 use sync_health::sync_errors::report::check_failure;
-use sync_health::sync_errors::report::input::SyncFailureInput;
 
-use crate::cli::{Classify, Locale};
-use crate::show;
+use super::Locale;
+use super::lines::{input_of, keys_of, next_line, reasons, refused_lines};
+use super::terminal::show;
+
+#[derive(Args)]
+pub struct Classify {
+    /// The file; standard input when left out.
+    pub file: Option<PathBuf>,
+    /// The language of the advice.
+    #[arg(long, value_enum, default_value_t = Locale::En)]
+    pub locale: Locale,
+    /// Print one JSON object a cause instead of words for people.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Reads line by line, so that a file of any size takes no more memory than its longest line.
 pub fn run(options: Classify) -> Result<(), String> {
@@ -67,69 +79,6 @@ pub fn run(options: Classify) -> Result<(), String> {
     }
 }
 
-/// How a command ends that has refused lines: not well.
-pub fn refused_lines(count: u64) -> String {
-    match count {
-        1 => "1 line was refused".to_owned(),
-        count => format!("{count} lines were refused"),
-    }
-}
-
-/// The next line without its end, cut a little behind the limit of a line, which then refuses it.
-pub fn next_line(lines: &mut impl BufRead) -> Result<Option<Vec<u8>>, String> {
-    let most = limits::NDJSON_LINE_BYTES.value as u64 + 1;
-    let mut line = Vec::new();
-    let read = lines.by_ref().take(most).read_until(b'\n', &mut line);
-    if read.map_err(|error| error.to_string())? == 0 {
-        return Ok(None);
-    }
-    if line.last() != Some(&b'\n') && line.len() as u64 == most {
-        lines.skip_until(b'\n').map_err(|error| error.to_string())?;
-    }
-    Ok(Some(line))
-}
-
-/// The keys of a line of NDJSON.
-pub fn keys_of(line: &[u8]) -> Result<Map<String, Value>, String> {
-    let limit = limits::NDJSON_LINE_BYTES;
-    if line.len() > limit.value {
-        return Err(format!("longer than {} {}", limit.value, limit.unit));
-    }
-    match serde_json::from_slice(line) {
-        Ok(Value::Object(mut keys)) => {
-            // A raw answer that was not made a text first.
-            if let Some(raw) = keys
-                .get_mut("raw")
-                .filter(|raw| raw.is_object() || raw.is_array())
-            {
-                *raw = json!(raw.to_string());
-            }
-            Ok(keys)
-        }
-        Ok(_) => Err("not a JSON object".into()),
-        Err(error) => Err(format!("not JSON: {}", without_place(&error.to_string()))),
-    }
-}
-
-/// The failure that the keys are; the first key that does not fit is named.
-pub fn input_of(keys: Value) -> Result<SyncFailureInput, String> {
-    serde_path_to_error::deserialize(keys).map_err(|error| {
-        let path = error.path().to_string();
-        let why = without_place(&error.inner().to_string()).to_owned();
-        match path.as_str() {
-            "." => why,
-            path => format!("{path}: {why}"),
-        }
-    })
-}
-
-/// A message of JSON without the place in its own text, which is one line of a file.
-fn without_place(message: &str) -> &str {
-    message
-        .rsplit_once(" at line ")
-        .map_or(message, |(message, _)| message)
-}
-
 /// A failure for trying needs no record and no direction.
 fn causes(line: &[u8]) -> Result<(Failure, Vec<Cause>), String> {
     let mut keys = keys_of(line)?;
@@ -150,16 +99,6 @@ fn causes(line: &[u8]) -> Result<(Failure, Vec<Cause>), String> {
     let checked = check_failure(input, chrono::Utc::now().timestamp_micros());
     let checked = checked.map_err(|errors| reasons(&errors))?;
     Ok((checked.failure, checked.causes))
-}
-
-/// Why a failure is refused, in one line.
-pub fn reasons(errors: &[UserError]) -> String {
-    let reason = |error: &UserError| {
-        let path = error.field.as_deref().unwrap_or_default();
-        let path = path.get(1..).unwrap_or_default().join(".");
-        format!("{path}: {}", error.message)
-    };
-    errors.iter().map(reason).collect::<Vec<_>>().join("; ")
 }
 
 /// A cause with its words.
