@@ -12,6 +12,8 @@
 //!
 //! The program is `src/main.rs` with `src/cli/`: a file for each command, and in `demo` an engine that uses nothing but the public API.
 //!
+//! `docs/architecture.md` follows one failure through them, file by file.
+//!
 //! What holds everywhere: a [`kernel::auth::Scope`] is made only from a verified token, and each statement on a
 //! portal's data takes one. All that changes a portal's errors is one [`portals::Change`]: commit order is sequence
 //! order, without gaps. A request reads one snapshot. A subscription is a cursor that waits. [`kernel::error::Error`] is not `Display`, so that nothing of

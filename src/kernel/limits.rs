@@ -1,6 +1,6 @@
 //! Every size and number that is refused when it is passed, each in this one place.
 //!
-//! `service.limits` tells them to clients and the README lists them; a test holds the three together.
+//! `service.limits` tells them to clients and docs/limits.md lists them; a test holds the three together.
 
 use crate::kernel::error::{Error, Result};
 
@@ -31,7 +31,7 @@ impl Limit {
 macro_rules! limits {
     ($($(#[$doc:meta])* $constant:ident = $name:literal, $value:expr, $unit:literal;)*) => {
         $($(#[$doc])* pub const $constant: Limit = Limit { name: $name, value: $value, unit: $unit };)*
-        /// All limits, in the order of the README.
+        /// All limits, in the order of docs/limits.md.
         pub const ALL: &[Limit] = &[$($constant),*];
     };
 }
@@ -192,6 +192,10 @@ limits! {
     REPORT_BUCKET_POINTS = "reportBucketPoints", 2_000_000, "points";
     /// Points for reports that come back each second; the configuration may set another value.
     RESTORED_REPORT_POINTS = "restoredReportPointsPerSecond", 100_000, "points a second";
+    /// Milliseconds for which an operation may make the database read before it pays for the rest.
+    DATABASE_MILLISECONDS = "databaseMilliseconds", 50, "milliseconds";
+    /// Points for each millisecond beyond; exports and subscriptions pay for each one, by being slowed.
+    POINTS_PER_MILLISECOND = "pointsPerMillisecond", 10, "points a millisecond";
     /// Connections of one server; the configuration may set another value, and the files that it may open limit them too.
     CONNECTIONS = "connections", 25_000, "connections";
     /// Connections from one address (of IPv6: from one network of 64 bits); the configuration may set another value.
@@ -205,10 +209,6 @@ limits! {
     STALL_SECONDS = "stallSeconds", 60, "seconds";
     /// Bytes that give a second back.
     SLOWEST_BYTES_PER_SECOND = "slowestBytesPerSecond", 1_024, "bytes a second";
-    /// Milliseconds for which an operation may make the database read before it pays for the rest.
-    DATABASE_MILLISECONDS = "databaseMilliseconds", 50, "milliseconds";
-    /// Points for each millisecond beyond; exports and subscriptions pay for each one, by being slowed.
-    POINTS_PER_MILLISECOND = "pointsPerMillisecond", 10, "points a millisecond";
     /// WebSockets and event streams of one server; the configuration may set another value.
     LIVE_CONNECTIONS = "liveConnections", 20_000, "connections";
     /// Subscriptions to one portal, or of one subject to several, on one server; the configuration may set another value.

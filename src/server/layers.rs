@@ -115,7 +115,7 @@ pub(super) fn refusing<S: Clone + Send + Sync + 'static>(router: Router<S>) -> R
 }
 
 async fn unknown_address(Extension(notes): Extension<Notes>, headers: HeaderMap) -> Response {
-    let message = "Nothing is here. GraphQL is at /graphql; the README lists the other addresses.";
+    let message = "Nothing is here. GraphQL is at /graphql; the manual lists the other addresses.";
     let refusal = Refusal::from(Error::NotFound(message.into()));
     refusal.into_response(Accepts::of(&headers), &notes)
 }

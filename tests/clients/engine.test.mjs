@@ -1,4 +1,4 @@
-// The engine of the README, as it stands there: compiled with generated types, it syncs with a provider and resyncs.
+// The engine of docs/engines.md, as it stands there: compiled with generated types, it syncs with a provider and resyncs.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -12,13 +12,13 @@ import WebSocket from "ws";
 import { compile, here, withGenerated } from "./generated.mjs";
 import { run, tokens, url } from "./server.mjs";
 
-const readme = readFileSync(here("../../README.md"), "utf8");
+const manual = readFileSync(here("../../docs/engines.md"), "utf8");
 
-/** The block of the README in a language that holds a text. */
+/** The block of the page in a language that holds a text. */
 function block(language, text) {
-  const blocks = [...readme.matchAll(/```(\w+)\n([^]*?)```/g)];
+  const blocks = [...manual.matchAll(/```(\w+)\n([^]*?)```/g)];
   const found = blocks.find(([, name, code]) => name === language && code.includes(text));
-  assert.ok(found, `the README has no ${language} with ${text}`);
+  assert.ok(found, `docs/engines.md has no ${language} with ${text}`);
   return found[2];
 }
 
@@ -53,7 +53,7 @@ async function state() {
   return { quota: portal.quota, error: portal.syncErrors.nodes[0] };
 }
 
-test("the README's engine reports, reserves, claims and answers", async (t) => {
+test("the manual's engine reports, reserves, claims and answers", async (t) => {
   const operations = block("graphql", "mutation EngineReport");
   const documents = [{ location: "engine.graphql", document: parse(operations) }];
   const Engine = await withGenerated(documents, async (folder) => {

@@ -55,7 +55,6 @@ fn serve_needs_a_good_secret() {
     }
 }
 
-/// Each flag of `serve` stands in the README with its environment variable.
 #[test]
 fn serve_needs_a_good_public_url() {
     for url in [
@@ -72,20 +71,30 @@ fn serve_needs_a_good_public_url() {
     }
 }
 
+/// The manual lists each flag of `serve` with its environment variable and its default, and no other one.
 #[test]
-fn readme_lists_all_flags() {
+fn manual_lists_all_flags() {
     let help = text(&output(&["serve", "--help"]).stdout);
-    let readme = include_str!("../../README.md");
-    let flags = help.lines().filter_map(|line| {
-        let flag = line.trim_start().split([' ', '=']).next()?;
-        flag.strip_prefix("--")
-    });
-    let flags: Vec<&str> = flags.filter(|flag| *flag != "help").collect();
+    let mut flags: Vec<(&str, Option<&str>)> = Vec::new();
+    for line in help.lines().map(str::trim_start) {
+        if let Some(flag) = line.strip_prefix("--") {
+            flags.push((flag.split([' ', '=']).next().expect("a name"), None));
+        } else if let Some(default) = line.strip_prefix("[default: ") {
+            flags.last_mut().expect("its flag").1 = default.strip_suffix(']');
+        }
+    }
     assert!(flags.len() > 15, "{help}");
-    for flag in flags {
+    let manual = include_str!("../../docs/configuration.md");
+    let listed = manual.lines().filter(|line| line.starts_with("| `--"));
+    assert_eq!(listed.count(), flags.len());
+    for (flag, default) in flags {
         let variable = format!("SYNC_HEALTH_{}", flag.to_uppercase().replace('-', "_"));
-        let row = format!("| `--{flag}` | `{variable}` |");
-        assert!(readme.contains(&row), "the README lacks: {row}");
+        let default = default.map(|default| format!("`{default}` |"));
+        let row = format!(
+            "| `--{flag}` | `{variable}` | {}",
+            default.unwrap_or_default()
+        );
+        assert!(manual.contains(&row), "docs/configuration.md lacks: {row}");
     }
 }
 
