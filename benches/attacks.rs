@@ -52,6 +52,7 @@ async fn measure(database: &str, url: &str) {
     fill(&server, errors, 2).await;
     report_long(&server, raw).await;
     report::report(&server, OTHER, lines(50, 0)).await;
+    check(&server).await;
     drop(server);
     for attack in Attack::ALL {
         // Started anew, so that the memory is this attack's.
@@ -63,12 +64,40 @@ async fn measure(database: &str, url: &str) {
     }
 }
 
-/// Errors whose latest failure is long.
+/// The attacks are what their names say.
+async fn check(server: &Server) {
+    let large = tiny::or(6_000_000, 300_000);
+    let told = ask(server, &raw(18)).await;
+    assert!(
+        told.len() > large && !told.starts_with("{\"errors"),
+        "{} bytes",
+        told.len()
+    );
+    let told = ask(server, &raw(190)).await;
+    assert!(
+        tiny::or(told.contains("(answerBytes)"), true),
+        "{} bytes",
+        told.len()
+    );
+    for body in [introspection(), long_texts(), search()] {
+        let told = ask(server, &body).await;
+        assert!(!told.starts_with("{\"errors"), "{told:.1000}");
+    }
+}
+
+async fn ask(server: &Server, body: &Value) -> String {
+    let request = server.http.post(format!("{}/graphql", server.url));
+    let answer = request.bearer_auth(token()).json(body).send().await;
+    answer.expect("an answer").text().await.expect("a text")
+}
+
+/// Errors of causes that nobody else has, whose latest failure is long.
 async fn report_long(server: &Server, count: u32) {
-    let long = "x".repeat(4_000);
-    let lines: String = (0..count)
+    const FIRST: u32 = 1_000_000;
+    let (long, start) = ("x".repeat(4_000), Utc::now() - chrono::Duration::days(2));
+    let lines: String = (FIRST..FIRST + count)
         .map(|n| {
-            let mut failure = support::failure(n, n, 9, Utc::now() - chrono::Duration::days(2));
+            let mut failure = support::failure(n, n, 0, start);
             failure["raw"] = json!(format!("{n} {long}"));
             failure.to_string() + "\n"
         })

@@ -14,8 +14,8 @@
 //!
 //! `docs/architecture.md` follows one failure through them, file by file.
 //!
-//! What holds everywhere: a [`kernel::auth::Scope`] is made only from a verified token, and each statement on a
-//! portal's data takes one. All that changes a portal's errors is one [`portals::Change`]: commit order is sequence
+//! What holds everywhere: a [`kernel::auth::Scope`] is made from a verified token, or is the server's or the operator's own,
+//! and each statement on a portal's data takes one. All that changes a portal's errors is one [`portals::Change`]: commit order is sequence
 //! order, without gaps. A request reads one snapshot. A subscription is a cursor that waits. [`kernel::error::Error`] is not `Display`, so that nothing of
 //! ours reaches a client by accident.
 //!

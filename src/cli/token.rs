@@ -43,7 +43,7 @@ pub fn run(token: Token) -> Result<(), String> {
 }
 
 fn parse_portal(text: &str) -> Result<String, String> {
-    match text == "*" || text.parse::<i64>().is_ok_and(|hub_id| hub_id > 0) {
+    match text == "*" || auth::parse_hub_id(text).is_some() {
         true => Ok(text.to_owned()),
         false => Err("a Hub ID is needed, a number like 1001, or * for all portals".to_owned()),
     }

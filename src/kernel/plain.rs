@@ -124,24 +124,25 @@ impl Json {
         objects: impl IntoIterator<Item = &'o T>,
         field: &PlainField<'_>,
     ) -> Option<()> {
-        self.items(objects, &field.field.selection_set.node, field.document)
-    }
-
-    fn items<'o, T: Plain + 'o>(
-        &mut self,
-        objects: impl IntoIterator<Item = &'o T>,
-        set: &SelectionSet,
-        document: Document<'_>,
-    ) -> Option<()> {
         self.0.push(b'[');
         for (at, object) in objects.into_iter().enumerate() {
-            if at > 0 {
-                self.0.push(b',');
-            }
-            self.selection(object, set, document)?;
+            self.element(at, object, &field.field.selection_set.node, field.document)?;
         }
         self.0.push(b']');
         Some(())
+    }
+
+    fn element(
+        &mut self,
+        at: usize,
+        object: &impl Plain,
+        set: &SelectionSet,
+        document: Document<'_>,
+    ) -> Option<()> {
+        if at > 0 {
+            self.0.push(b',');
+        }
+        self.selection(object, set, document)
     }
 
     fn selection<T: Plain>(
@@ -228,10 +229,7 @@ impl<T: Plain> List<'_, T> {
         let mut json = Json(Vec::with_capacity(4 * 1024));
         json.0.push(b'[');
         for (at, item) in self.items().iter().enumerate() {
-            if at > 0 {
-                json.0.push(b',');
-            }
-            json.selection(item, &ctx.item.node, Document::of(ctx))?;
+            json.element(at, item, &ctx.item.node, Document::of(ctx))?;
             take_break().await;
         }
         json.0.push(b']');

@@ -107,6 +107,7 @@ impl Extension for Counter {
         if self.has_passed() {
             return std::future::pending().await;
         }
+        // Leaves take too little to have turns of their own.
         if !info.field.selection_set.node.items.is_empty() {
             take_break().await;
         }

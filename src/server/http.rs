@@ -20,7 +20,6 @@ use super::{operation, request, sse, ws};
 use crate::kernel::auth::Viewer;
 use crate::kernel::error::Result;
 use crate::kernel::limits;
-use crate::kernel::turns::take_break;
 
 const SUBSCRIPTION: &str =
     "A subscription goes by WebSocket (graphql-transport-ws), or with Accept: text/event-stream.";
@@ -98,7 +97,6 @@ async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
         };
         notes.authenticated(&viewer);
         let prepared = operation::prepare(&app, &notes, &viewer, request)?;
-        take_break().await;
         if prepared.operation.is_subscription() {
             if stream == Accepted::No {
                 return Err(Refusal::document("BAD_USER_INPUT", SUBSCRIPTION.into()));
@@ -109,8 +107,6 @@ async fn answer_one(app: Arc<App>, notes: Notes, request: Request) -> Response {
             return Err(Refusal::only_queries());
         }
         let executed = operation::execute(&app, &notes, viewer, &prepared).await?;
-        // What was resolved in one turn is written in another one.
-        take_break().await;
         Ok(match stream {
             Accepted::ForAll => {
                 let Executed { response, cost } = executed;

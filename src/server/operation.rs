@@ -22,6 +22,7 @@ use crate::kernel::db::failure::ATTEMPTS;
 use crate::kernel::env::Env;
 use crate::kernel::error::Error;
 use crate::kernel::limits;
+use crate::kernel::turns::take_break;
 
 /// What operations are checked by.
 pub(super) struct Guarded {
@@ -149,6 +150,8 @@ pub(super) async fn execute(
 ) -> Result<Executed, Refusal> {
     let operation = &prepared.operation;
     let document = &operation.document;
+    // It was prepared in one turn, is executed in others, and written in another one.
+    take_break().await;
     let work = Work {
         app,
         prepared,
@@ -163,6 +166,7 @@ pub(super) async fn execute(
     if !is_refused(&response) {
         app.guarded.documents.keep(document);
     }
+    take_break().await;
     Ok(Executed { response, cost })
 }
 

@@ -17,17 +17,18 @@ fn work() {
     }
 }
 
-/// Whoever works for long goes on while a worker is free, as many at once as half of the processors; all come to their end.
+/// Whoever works for long goes on while a worker is free, as many at once as half of the processors,
+/// and however long others keep the processors; all come to their end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn half_of_the_processors_work_for_long() {
     let workers = Workers::default();
     let most = (available_parallelism().map_or(1, usize::from) / 2).max(1);
     let working = Arc::new(AtomicUsize::new(0));
-    let long = (0..8).map(|_| {
+    let long = (0..64).map(|_| {
         let (workers, working) = (workers.clone(), working.clone());
         let elements = async move {
             work();
-            for _ in 0..20 {
+            for _ in 0..5 {
                 take_break().await;
                 let others = working.fetch_add(1, Ordering::SeqCst);
                 assert!(others < most, "{others} others work");

@@ -1,5 +1,6 @@
-//! Authority is a value: a [`Viewer`] is made only by verifying a token, a [`Scope`] only from a viewer, and
-//! each store function takes the scope it needs. A forgotten check does not compile.
+//! Authority is a value: a [`Viewer`] is made only by verifying a token, a [`Scope`] from a viewer, or by the
+//! server itself for what time does ([`Scope::of_server`]) and by commands on the database ([`Scope::of_operator`]); each
+//! store function takes the scope it needs. A forgotten check does not compile.
 
 mod key_set;
 mod ticket;

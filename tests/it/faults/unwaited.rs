@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Response;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use super::reports::{others, pause, report};
 use super::slow::{Scene, beside, slow_to_read};
@@ -31,17 +33,20 @@ async fn running(scene: &Scene) -> i64 {
     value(&metrics.expect("a text"), used).expect("a number") as i64
 }
 
+/// Two that ask for portal 1001 and may go away.
+fn clients(scene: &Scene, http: &reqwest::Client) -> [JoinHandle<reqwest::Result<Response>>; 2] {
+    let url = format!("{}/graphql", scene.server.url);
+    [(), ()].map(|()| {
+        let request = http.post(&url).bearer_auth(reader()).json(&read(1001));
+        tokio::spawn(request.send())
+    })
+}
+
 /// Clients that go away in the middle of statements of a minute.
 async fn clients_that_go_away(backend: Backend) {
     let scene = Scene::new(backend).await;
     slow_to_read(&scene.outsider, "1001", 60_000).await;
-    let url = format!("{}/graphql", scene.server.url);
-    let http = reqwest::Client::new();
-    let ask = || {
-        let request = http.post(&url).bearer_auth(reader()).json(&read(1001));
-        tokio::spawn(request.send())
-    };
-    let clients = [ask(), ask()];
+    let clients = clients(&scene, &reqwest::Client::new());
     eventually("statements", async || {
         (running(&scene).await == 2).then_some(())
     })
@@ -82,18 +87,13 @@ async fn clients_that_go_away_on_postgres() {
 async fn clients_that_go_away_and_come_back() {
     let scene = Scene::new(Backend::Postgres).await;
     slow_to_read(&scene.outsider, "1001", 60_000).await;
-    let url = format!("{}/graphql", scene.server.url);
     let http = reqwest::Client::new();
-    let ask = || {
-        let request = http.post(&url).bearer_auth(reader()).json(&read(1001));
-        tokio::spawn(request.send())
-    };
     let sleeping = "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
     for _ in 0..3 {
         let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS number";
         let since = scene.outsider.number(now).await;
         let begun = format!("{sleeping} AND extract(epoch FROM query_start) * 1000000 > {since}");
-        let clients = [ask(), ask()];
+        let clients = clients(&scene, &http);
         eventually("their statements", async || {
             (scene.outsider.number(&begun).await == 2).then_some(())
         })
